@@ -50,8 +50,15 @@ json_t *ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int ctl_call(const char *path, json_t *request, int timeout_ms,
 	     json_t **reply);		/* drops the reference to request */
 /* For streams: a connected descriptor, then a line at a time. */
-struct ctl_stream { int fd; size_t len; char buf[CTL_LINE_MAX]; };
+struct ctl_stream {
+	int fd;
+	char *buf;		/* bytes read and not yet given out */
+	size_t len, cap;
+	size_t scanned;		/* bytes known to hold no newline */
+};
+
 int ctl_stream_open(struct ctl_stream *s, const char *path, json_t *request);
+/* timeout_ms -1 waits for ever. Errors as ctl_call(); -EPIPE at the end. */
 int ctl_stream_next(struct ctl_stream *s, int timeout_ms, json_t **line);
 void ctl_stream_close(struct ctl_stream *s);
 
