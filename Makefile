@@ -1,0 +1,53 @@
+# The short way in; everything is built by Meson (meson.build).
+#
+#   make            build into build/
+#   make demo       install what is missing, build, show host and guest talk
+#   make check      every test and check there is (tools/check.sh)
+#   make bench      measure against the bars and against other programs
+#   make fuzz       each fuzz target for FUZZ_TIME seconds, default 60
+#   make install    DESTDIR= is honoured
+#   make deps       the Debian packages that all of this needs
+#   make clean
+
+FUZZ_TIME ?= 60
+DESTDIR ?=
+
+.DEFAULT_GOAL := build
+.PHONY: build demo check bench fuzz install deps clean peers
+
+build: build/build.ninja
+	ninja -C build
+
+build/build.ninja:
+	CC="$${CC:-gcc}" meson setup build
+
+deps:
+	tools/deps.sh build check
+
+peers:
+	tools/peers.sh build/peers
+
+demo:
+	tools/deps.sh build
+	$(MAKE) --no-print-directory build
+	tools/demo.sh build
+
+check:
+	tools/deps.sh build check
+	tools/peers.sh build/peers
+	tools/check.sh
+
+bench:
+	tools/deps.sh build check
+	tools/peers.sh build/peers
+	tools/bench.sh
+
+fuzz:
+	tools/deps.sh build check
+	tools/fuzz.sh $(FUZZ_TIME)
+
+install: build
+	DESTDIR="$(DESTDIR)" meson install -C build --no-rebuild
+
+clean:
+	rm -rf build build-*
