@@ -121,7 +121,7 @@ static void what_does_not_fit_is_an_error_and_never_cut(void **state)
 static void bad_utf8_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"\x80", "\xc3", "\xc0\x80" "x",		/* stray, cut, overlong */
+		"\x80", "\xc3", "\xc0\x80",		/* stray, cut, overlong */
 		"\xed\xa0\x80",				/* a surrogate */
 		"\xf4\x90\x80\x80",			/* above U+10FFFF */
 		"\xff",
