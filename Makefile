@@ -40,7 +40,8 @@ check:
 bench:
 	tools/deps.sh build check
 	tools/peers.sh build/peers
-	tools/bench.sh
+	$(MAKE) --no-print-directory build
+	tools/bench.py build
 
 fuzz:
 	tools/deps.sh build check
