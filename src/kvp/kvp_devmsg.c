@@ -52,7 +52,7 @@ static int get_sized(char *dst, size_t n, uint32_t size, struct rd *r)
 	if (get_text(dst, n, r) < 0)
 		return -EBADMSG;
 	if (!size)
-		dst[0] = '\0';
+		memset(dst, 0, n);
 	return 0;
 }
 
