@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 
 
 def machine():
@@ -63,8 +64,10 @@ def print_table(rows):
 def run(program, build):
     """The rows of one bench and whether it ended well."""
     print(f"-- {os.path.basename(program)}", file=sys.stderr)
-    done = subprocess.run([program, build], stdout=subprocess.PIPE,
-                          stdin=subprocess.DEVNULL, check=False)
+    with tempfile.TemporaryDirectory(prefix="hvbench.") as tmp:
+        done = subprocess.run([program, build], stdout=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, check=False,
+                              env=dict(os.environ, TMPDIR=tmp))
     rows = [json.loads(line) for line in done.stdout.splitlines()
             if line.startswith(b"{")]
     if done.returncode:
