@@ -14,9 +14,16 @@
  * Cost:     get, set and a step of an enumeration do not grow with the number
  *           of records; a delete moves the records behind it once.
  *
+ * Text:     what we store is checked; what others stored may be any bytes, and
+ *           is handed out up to its first NUL.
+ * Threads:  one at a time for each struct pool; any number of those may be
+ *           open on one file.
+ *
  * Errors, beyond those of a function: -ETIMEDOUT a lock was not to be had in
- * time; -EACCES, -EROFS, -ENOSPC, -EIO as the file system says. After an
- * error the pool is as it was and remains usable.
+ * time; -EBUSY somebody changes the file without any lock; -EFBIG more than
+ * 2^20 records; -EACCES a change with POOL_READ; -EACCES, -EROFS, -ENOSPC,
+ * -EIO as the file system says; -ENOENT the file is gone (READ). After an error
+ * the pool is as it was and remains usable.
  */
 #ifndef KVP_POOL_H
 #define KVP_POOL_H
@@ -38,7 +45,7 @@ struct pool_cfg {
 	const char *dir;		/* NULL: POOL_DIR */
 	unsigned id;			/* enum kvp_pool_id */
 	enum pool_access access;	/* WRITE creates directory and file */
-	bool no_sync;			/* changes survive kill -9, not power loss */
+	bool no_sync;		/* changes survive kill -9, not power loss */
 	unsigned lock_timeout_ms;	/* 0: 2000 */
 	mode_t mode;			/* of a created file; 0: 0644 */
 };
@@ -52,7 +59,8 @@ struct pool_kv {
 struct pool *pool_open(const struct pool_cfg *cfg);
 void pool_close(struct pool *p);		/* NULL is fine */
 
-/* The first record with this key. 0; -ENOENT. value may be NULL. */
+/* The first record with this key. 0; -ENOENT; -EINVAL empty key. value may be
+ * NULL. */
 int pool_get(struct pool *p, const char *key, char value[KVP_VALUE_SIZE + 1]);
 /* Record number index. 0; -ENOENT past the end. */
 int pool_at(struct pool *p, uint32_t index, struct pool_kv *kv);
@@ -65,14 +73,15 @@ ssize_t pool_count(struct pool *p);
 int pool_set(struct pool *p, const char *key, const char *value);
 /* Always append, as reporters that repeat a key do. Errors as pool_set(). */
 int pool_append(struct pool *p, const char *key, const char *value);
-/* Remove the first record with this key. 0; -ENOENT. */
+/* Remove the first record with this key. 0; -ENOENT; -EINVAL empty key. */
 int pool_delete(struct pool *p, const char *key);
 /* All of kv[0..n) as one change: pool_set() for each in order, or (replace)
  * these records instead of everything there was. All or nothing. */
 int pool_import(struct pool *p, const struct pool_kv *kv, size_t n,
 		bool replace);
 
-/* Every record, in order, under one lock. fn returns false to stop. */
+/* Every record, in order, under one lock: fn must not wait for anything nor
+ * use p, and returns false to stop. 0, or -errno. */
 int pool_each(struct pool *p, bool (*fn)(void *arg, const struct pool_kv *kv),
 	      void *arg);
 
