@@ -45,6 +45,10 @@ int packet_get(struct packet *p, const void *buf, size_t len);
  * trailer left out: a multiple of 8. */
 size_t packet_size(const struct packet *p);
 
+/* The descriptor alone, for writers that gather the rest themselves.
+ * 0, or -EMSGSIZE when no descriptor can say the packet's lengths. */
+int packet_desc_put(uint8_t out[PACKET_DESC], const struct packet *p);
+
 /* Append the packet, padded. w goes bad when it does not fit. */
 void packet_put(struct wr *w, const struct packet *p);
 
