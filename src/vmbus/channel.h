@@ -44,16 +44,22 @@ struct channel_ops {
 struct channel_stats {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	uint64_t signals_sent, signals_got, tx_full;
+	uint64_t signals_needless;	/* got, and there was nothing new: hosts
+					 * slow down guests that do that */
 };
 
-/* Both sides of the rings' own halves are reset: indices 0, feature bit 1.
- * NULL with errno set (ENOMEM; EINVAL: a ring size that is impossible). */
+/* Our half of each ring is reset: index 0, feature bit 1, nothing pending. What
+ * the peer wrote into its half stays; packets that are there already are
+ * delivered from the loop. Needs one eventfd.
+ * NULL with errno set (ENOMEM, EMFILE; EINVAL: an impossible ring size). */
 struct channel *channel_new(struct loop *l, const struct channel_port *port,
 			    const struct channel_ops *ops, void *arg);
 void channel_free(struct channel *c);		/* NULL is fine */
 
 /* Send one packet whole. 0; -EAGAIN when the ring has no room now (writable
- * will be called); -EMSGSIZE when it never fits; -EPIPE when broken. */
+ * will be called); -EMSGSIZE when it never fits; -EPIPE when broken. The peer
+ * sees it at once; or, when sent inside a callback of this channel, at the
+ * latest when that round of callbacks is over. */
 int channel_send(struct channel *c, const struct packet *p);
 
 /* Stop and resume reading, for flow control towards the peer. */
