@@ -37,7 +37,8 @@ struct dev_cfg {
 /* NULL with errno set; a stale socket is replaced, a live one is EADDRINUSE. */
 struct dev *dev_new(struct loop *l, const struct dev_cfg *cfg,
 		    const struct dev_ops *ops, void *arg);
-void dev_free(struct dev *d);		/* closes clients, removes the node */
+/* Closes clients, removes the node. Not from one of its callbacks. */
+void dev_free(struct dev *d);
 
 /* 0; -EAGAIN the client's queue is full; -EPIPE it is gone. */
 int dev_send(struct dev_client *c, const void *buf, size_t len);
