@@ -102,40 +102,11 @@ static void start_over(struct ic *ic)
 		ic->ops.reset(ic->arg);
 }
 
-static struct request *queue_pop(struct ic *ic)
-{
-	struct request *q = ic->queue;
-
-	ic->queue = q->next;
-	if (ic->n_queue-- == MAX_QUEUE && ic->channel)
-		channel_pause(ic->channel, false);
-	return q;
-}
-
-static void forget(struct ic *ic)
-{
-	loop_timer_cancel(&ic->hold);
-	free(ic->held);
-	ic->held = NULL;
-	while (ic->queue)
-		free(queue_pop(ic));
-}
-
-/* Forget everything this connection had begun, and tell the service. */
-static void start_over(struct ic *ic)
-{
-	bool negotiated = ic->version != 0;
-
-	forget(ic);
-	ic->framework = ic->version = 0;
-	if (negotiated)
-		ic->ops.reset(ic->arg);
-}
-
 void ic_free(struct ic *ic)
 {
 	if (!ic)
 		return;
+	ic->channel = NULL;		/* may be freed already */
 	forget(ic);
 	free(ic);
 }
