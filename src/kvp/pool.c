@@ -195,7 +195,7 @@ static int open_redo(struct pool *p)
 	if (p->redo_fd >= 0) {
 		if (fstat(p->redo_fd, &st) == 0 && st.st_nlink)
 			return 0;
-		close_file(&p->redo_fd);
+		close_file(&p->redo_fd);	/* somebody removed it */
 	}
 	do {
 		p->redo_fd = open_file(p, p->redo_path, mode);
@@ -204,9 +204,13 @@ static int open_redo(struct pool *p)
 		return p->cfg.access == POOL_READ ? 0 : p->redo_fd;
 	if (fstat(p->redo_fd, &st) < 0)
 		return -errno;
-	if (p->cfg.access == POOL_WRITE && st.st_uid != p->st.st_uid &&
-	    fchown(p->redo_fd, p->st.st_uid, p->st.st_gid) < 0)
-		return errno == EPERM ? 0 : -errno;
+	if (p->cfg.access == POOL_READ)
+		return 0;
+	/* Both may fail: then it is ours, and a change may find no room. */
+	if (st.st_uid != p->st.st_uid)
+		(void)!fchown(p->redo_fd, p->st.st_uid, p->st.st_gid);
+	if (st.st_size < POOL_REDO_KEEP)
+		(void)!fallocate(p->redo_fd, 0, 0, POOL_REDO_KEEP);
 	return 0;
 }
 

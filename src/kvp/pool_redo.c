@@ -34,8 +34,7 @@ enum {
 	CRC_AT = POOL_REDO_HEADER - 4,
 	FLAG_PENDING = 1,
 	FLAG_SHIFT = 2,
-	/* Kept allocated, so that replacing a value works on a full disk. */
-	KEEP = POOL_REDO_HEADER + 2 * KVP_RECORD_SIZE,
+	KEEP = POOL_REDO_KEEP,
 };
 
 #define SIZE_LIMIT	((uint64_t)1 << 40)	/* keeps all sums in range */
@@ -276,7 +275,11 @@ int redo_clear(int fd, const struct redo *t)
 
 /* After a crash ---------------------------------------------------------- */
 
-struct scan { bool other, all_pre, all_post; };
+struct scan {
+	bool other;		/* a byte that is neither pre nor post */
+	bool all_pre, all_post;
+	bool cut;		/* all are pre or zero: perhaps half cut off */
+};
 
 /* An image's byte i is at buf[i - at], or pad when the image is shorter. */
 static int load_image(int fd, const struct redo *t, bool post, uint8_t *buf,
@@ -303,19 +306,21 @@ static void scan_bytes(struct scan *s, const struct redo *t, uint64_t at,
 
 		s->all_pre &= is_pre;
 		s->all_post &= is_post;
+		s->cut &= is_pre || !now[i];
 		s->other |= !is_pre && !is_post;
 	}
 }
 
 /* Bytes [from, to) of the change's region: whose are they? Where there was
- * nothing before, zero counts as pre. */
+ * nothing before, zero counts as pre. File systems zero the rest of a block
+ * when they cut a file, and that may reach the disk before the new size. */
 static int scan(struct scan *s, int fd, const struct redo *t, int pool_fd,
 		uint64_t from, uint64_t to)
 {
 	uint8_t now[POOL_CHUNK], pre[POOL_CHUNK], post[POOL_CHUNK];
 
-	*s = (struct scan){ .all_pre = true, .all_post = true };
-	for (uint64_t at = from; at < to && !s->other;) {
+	*s = (struct scan){ .all_pre = true, .all_post = true, .cut = true };
+	for (uint64_t at = from; at < to && (!s->other || s->cut);) {
 		size_t len = (size_t)pool_min(sizeof(now), to - at);
 		ssize_t n = pool_pread(pool_fd, now, len, t->offset + at);
 		int r;
@@ -325,7 +330,8 @@ static int scan(struct scan *s, int fd, const struct redo *t, int pool_fd,
 		if ((r = load_image(fd, t, false, pre, len, at)) < 0 ||
 		    (r = load_image(fd, t, true, post, len, at)) < 0)
 			return r;
-		s->other |= n < (ssize_t)len;
+		if (n < (ssize_t)len)		/* truncated under our eyes */
+			s->other = true;
 		scan_bytes(s, t, at, now, pre, post, (size_t)n);
 		at += len;
 	}
@@ -374,9 +380,9 @@ static int judge_shrinking(int fd, const struct redo *t, int pool_fd,
 		return r;
 
 	*v = REDO_FORWARD;
-	if (size == t->old_size && tail.all_pre)
+	if (size == t->old_size && tail.cut)
 		*size_after = t->new_size;
-	else if (size > t->old_size && tail.all_pre)
+	else if (size > t->old_size && tail.cut)
 		*v = REDO_BACK;		/* others appended before the cut */
 	else if (size > t->new_size && head.all_pre && !head.all_post)
 		*v = REDO_BACK;		/* never begun; the end is theirs */

@@ -18,7 +18,11 @@
 
 #include "kvp/kvp_reg.h"
 
-enum { POOL_REDO_HEADER = 512 };
+enum {
+	POOL_REDO_HEADER = 512,
+	/* Kept allocated, so that replacing a value works on a full disk. */
+	POOL_REDO_KEEP = POOL_REDO_HEADER + 2 * KVP_RECORD_SIZE,
+};
 
 /* One change: pre_len bytes at `offset` become post_len others and the file's
  * size goes from old_size to new_size. A change of size reaches to the end of

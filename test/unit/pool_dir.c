@@ -16,8 +16,9 @@ void pool_dir_make(struct pool_dir *d)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	snprintf(d->path, sizeof(d->path), "%.40s/test_pool.XXXXXX",
-		 tmp && strlen(tmp) <= 40 ? tmp : "/tmp");
+	if (!tmp || strlen(tmp) > 40)
+		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	snprintf(d->path, sizeof(d->path), "%.40s/test_pool.XXXXXX", tmp);
 	assert_non_null(mkdtemp(d->path));
 	snprintf(d->pool, sizeof(d->pool), "%s/.kvp_pool_1", d->path);
 	snprintf(d->redo, sizeof(d->redo), "%s/.redo_pool_1", d->path);

@@ -9,7 +9,7 @@
 #include "kvp/pool.h"
 
 struct pool_dir {
-	char path[64];		/* below TMPDIR or /tmp */
+	char path[64];		/* below TMPDIR, /dev/shm or /tmp */
 	char pool[96];		/* pool 1's file */
 	char redo[96];		/* its journal */
 };
