@@ -19,10 +19,18 @@ mkdir -p build-fuzz/findings
 for target in $targets; do
     name=${target##*/fuzz_}
     mkdir -p "build-fuzz/corpus/$name"
-    echo "== $name, $seconds s"
-    "build-fuzz/$target" -max_total_time="$seconds" -verbosity=0 \
-        -print_final_stats=1 \
+    printf '%-16s %s s: ' "$name" "$seconds"
+    if "build-fuzz/$target" -max_total_time="$seconds" -print_final_stats=1 \
         -artifact_prefix="build-fuzz/findings/$name-" \
-        "build-fuzz/corpus/$name" "test/fuzz/corpus/$name" || failed=1
+        "build-fuzz/corpus/$name" "test/fuzz/corpus/$name" \
+        >"build-fuzz/$name.log" 2>&1; then
+        sed -n 's/^stat::number_of_executed_units: *\(.*\)/\1 inputs, no finding/p' \
+            "build-fuzz/$name.log"
+    else
+        echo "FINDING, see build-fuzz/$name.log"
+        grep -A 12 -m 1 -E 'ERROR|runtime error|Assertion' \
+            "build-fuzz/$name.log" || tail -n 20 "build-fuzz/$name.log"
+        failed=1
+    fi
 done
 exit $failed
