@@ -48,7 +48,8 @@ fuzz:
 	tools/fuzz.sh $(FUZZ_TIME)
 
 install: build
-	DESTDIR="$(DESTDIR)" meson install -C build --no-rebuild
+	meson install -C build --no-rebuild \
+		$(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
 
 clean:
 	rm -rf build build-*
