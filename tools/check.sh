@@ -39,7 +39,7 @@ configure() # directory, compiler, meson options...
 
 build()     # the same, then compile; every warning is an error
 {
-    configure "$@" && ninja -k 0 -C "$1"
+    configure "$@" && ninja --quiet -k 0 -C "$1"
 }
 
 suites()    # directory, meson test options...: run tests, count each
