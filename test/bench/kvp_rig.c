@@ -118,11 +118,11 @@ static pid_t start_debian(const char *build, const char *dir, const char *log)
 	return child_start(argv, env, log);
 }
 
-static pid_t start_ours(const char *build, const char *dir, const char *log)
+static pid_t start_ours(const char *build, const char *dir, const char *log, bool sync)
 {
 	char program[PATH_MAX], run[PATH_MAX], state[PATH_MAX];
 	char *argv[] = { program, (char *)"-n", (char *)"--run-dir", run,
-			 (char *)"--state-dir", state, NULL };
+			 (char *)"--state-dir", state, sync ? NULL : (char *)"--no-sync", NULL };
 
 	path_of(program, build, "prog/hv_kvp_daemon");
 	snprintf(run, sizeof(run), "%s", dir);
@@ -185,7 +185,7 @@ struct rig *rig_new(const struct rig_cfg *cfg)
 
 	path_of(log, r->dir, "log");
 	r->daemon = cfg->daemon == RIG_OURS ?
-		start_ours(cfg->build, r->dir, log) :
+		start_ours(cfg->build, r->dir, log, cfg->sync) :
 		start_debian(cfg->build, r->dir, log);
 	err = r->daemon < 0 ? (int)r->daemon : take_registration(r);
 	if (!err)
