@@ -29,7 +29,7 @@ def start_writers(m):
                 "/cloudinit_reporter.py", f"{m.state}/.kvp_pool_1",
                 str(EVENTS), env={"PYTHONPATH": f"{m.build}/{CLOUD_INIT}"},
                 **pipes),
-        m.spawn(f"{m.build}/test/system/pool_writer", m.state,
+        m.spawn(f"{m.build}/test/system/kvp_writer", m.state,
                 str(OUR_KEYS - HVCTL_KEYS), **pipes)]
     for w in writers:
         assert w.stdout.readline() == b"ready\n", m.log()
