@@ -84,6 +84,8 @@ API int hv_kvp_open(struct hv_kvp **out, unsigned pool, unsigned flags,
 	h->cfg.id = pool;
 	h->cfg.access = flags & HV_KVP_WRITE ? POOL_WRITE : POOL_READ;
 	h->cfg.no_sync = flags & HV_KVP_NO_SYNC;
+	/* What the administrator tells the guest may be secret. */
+	h->cfg.mode = pool == KVP_POOL_EXTERNAL ? 0600 : 0644;
 	r = find_file(h);
 	if (r < 0) {
 		hv_kvp_close(h);

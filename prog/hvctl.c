@@ -1,0 +1,169 @@
+/* prog/hvctl.c - one command line for all of the guest tools. Parse, find the
+ * command in the table, run it. The table also prints the usage. */
+#include "hvctl.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/options.h"
+
+static const struct hvctl_command general_commands[] = {
+	{ "status", "", "what runs, and how it is", 0, 0, hvctl_status },
+	{ 0 },
+};
+
+static const struct hvctl_command *const commands[] = {
+	general_commands, hvctl_kvp_commands,
+};
+
+enum { N_TABLES = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_commands(FILE *f)
+{
+	fputs("\nCommands:\n", f);
+	for (size_t t = 0; t < N_TABLES; t++)
+		for (const struct hvctl_command *c = commands[t]; c->name; c++)
+			fprintf(f, "  %-12s %-15s %s\n", c->name, c->operands,
+				c->help);
+}
+
+/* Does the command's name, of one word or two, begin argv? How many words. */
+static int match(const char *name, int argc, char **argv)
+{
+	const char *space = strchr(name, ' ');
+	size_t len = space ? (size_t)(space - name) : strlen(name);
+
+	if (argc < 1 || strncmp(argv[0], name, len) || argv[0][len])
+		return 0;
+	if (!space)
+		return 1;
+	return argc > 1 && !strcmp(argv[1], space + 1) ? 2 : 0;
+}
+
+static int run(struct hvctl *h, const struct hvctl_command *c, int argc,
+	       char **argv)
+{
+	if (argc < c->least || (c->most >= 0 && argc > c->most))
+		return hvctl_fail(HVCTL_USAGE, "usage: hvctl %s%s%s", c->name,
+				  *c->operands ? " " : "", c->operands);
+	return c->fn(h, argc, argv);
+}
+
+static int dispatch(struct hvctl *h, int argc, char **argv)
+{
+	for (size_t t = 0; t < N_TABLES; t++)
+		for (const struct hvctl_command *c = commands[t]; c->name;
+		     c++) {
+			int words = match(c->name, argc, argv);
+
+			if (words)
+				return run(h, c, argc - words, argv + words);
+		}
+	if (argc)
+		hvctl_fail(HVCTL_USAGE, "no command is called %s",
+			   hvctl_quote(argv[argc > 1 && !strcmp(argv[0], "kvp")
+					    ? 1 : 0]));
+	else
+		hvctl_fail(HVCTL_USAGE, "which command?");
+	print_commands(stderr);
+	return HVCTL_USAGE;
+}
+
+static int take_dir(char dst[CONF_PATH_MAX], const char *dir)
+{
+	if (dir && strlen(dir) >= CONF_PATH_MAX)
+		return hvctl_fail(HVCTL_USAGE, "%s is too long",
+				  hvctl_quote(dir));
+	if (dir)
+		strcpy(dst, dir);
+	return 0;
+}
+
+/* Options may stand before, between and behind the words of a command, which
+ * are collected in words[]; "--" ends the options. Returns as options_parse().
+ */
+static int parse(const struct options_text *text,
+		 const struct option_def *defs, int argc, char **argv,
+		 char **words, int *n_words)
+{
+	char *program = argv[0];
+
+	for (;;) {
+		int first, r;
+		bool ended;
+
+		optind = 0;			/* getopt(3): start again */
+		r = options_parse(text, defs, argc, argv, &first);
+		if (r != 0 || first >= argc)
+			return r;
+		ended = !strcmp(argv[first - 1], "--");
+		do {
+			words[(*n_words)++] = argv[first++];
+		} while (ended && first < argc);
+		argc -= first - 1;
+		argv += first - 1;
+		argv[0] = program;
+	}
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	const char *config = NULL, *run_dir = NULL, *state_dir = NULL;
+	struct hvctl h = { 0 };
+	const struct option_def defs[] = {
+		{ 'j', "json", NULL, "print JSON", &h.json },
+		{ 'p', "pool", "POOL", "a pool's name or number", &h.pool },
+		{ 'f', "force", NULL, "write to a pool of the host's",
+		  &h.force },
+		{ 'r', "replace", NULL, "import: remove all others",
+		  &h.replace },
+		{ 'a', "append", NULL, "set: keep a record with this key",
+		  &h.append },
+		{ 't', "timeout", "SECONDS", "wait: give up after that",
+		  &h.timeout },
+		{ 'v', "value", "VALUE", "wait: until the key has this value",
+		  &h.value },
+		{ 0, "state-dir", "DIR", "where the pools are", &state_dir },
+		{ 0, "run-dir", "DIR", "where the programs answer", &run_dir },
+		{ 0, "config", "FILE", "instead of " CONF_FILE, &config },
+		{ 0 },
+	};
+	static const struct options_text text = {
+		"hvctl", "COMMAND ...", "look at and steer the Hyper-V tools",
+	};
+	int r, n_words = 0, asked = asks_for_help(argc, argv);
+	char err[512], **words;
+
+	words = calloc((size_t)argc + 1, sizeof(*words));
+	if (!words)
+		return hvctl_fail(HVCTL_IO, "out of memory");
+	r = parse(&text, defs, argc, argv, words, &n_words);
+	if (r > 0 && asked)
+		print_commands(stdout);
+	if (r != 0) {
+		free(words);
+		return r < 0 ? HVCTL_USAGE : HVCTL_DONE;
+	}
+	if (conf_load(&h.conf, config, err, sizeof(err)) < 0)
+		r = hvctl_fail(HVCTL_USAGE, "%s", err);
+	if (!r)
+		r = take_dir(h.conf.run_dir, run_dir);
+	if (!r)
+		r = take_dir(h.conf.state_dir, state_dir);
+	if (!r)
+		r = dispatch(&h, n_words, words);
+	free(words);
+	if (fflush(stdout) != 0 && r == HVCTL_DONE)
+		return hvctl_fail(HVCTL_IO, "cannot write the output");
+	return r;
+}
