@@ -27,20 +27,27 @@ struct host_offer_ops {
 
 struct host_vmbus_ops {
 	void (*guest)(void *arg, bool connected, uint32_t version);
-	/* Something the guest did that a correct guest does not do. */
+	/* Something the guest did that a correct guest does not do. Breaking
+	 * the order of things costs it the connection; bad memory, bad
+	 * descriptors or a broken ring only the channel. */
 	void (*violation)(void *arg, const char *what);
 };
 
 struct host_vmbus_cfg {
 	const char *path;		/* socket to listen on; replaced if stale */
-	const uint32_t *versions;	/* VMBus versions served, major<<16|minor */
-	unsigned n_versions;
+	const uint32_t *versions;	/* VMBus versions served, major<<16|minor;
+					 * the caller's, must outlive the bus */
+	unsigned n_versions;		/* 0: any that a guest asks for */
 };
+
+/* Callbacks may call anything here but host_vmbus_free(); violation() only
+ * takes note. */
 
 /* NULL with errno set (EADDRINUSE: another live host listens there). */
 struct host_vmbus *host_vmbus_new(struct loop *l,
 				  const struct host_vmbus_cfg *cfg,
 				  const struct host_vmbus_ops *ops, void *arg);
+/* Drops the guest and frees what was offered; no calls. NULL is fine. */
 void host_vmbus_free(struct host_vmbus *h);
 
 /* A host restart: drop the guest without a word; offers stay to be made again
@@ -60,7 +67,13 @@ void host_offer_rescind(struct host_offer *o);
 void host_offer_again(struct host_offer *o);
 /* Refuse the next opens with this status (0 = accept). */
 void host_offer_refuse(struct host_offer *o, uint32_t status);
+/* Take it back for good. closed() comes first if it was open. */
 void host_offer_free(struct host_offer *o);
+
+/* Memory that the guest shared for this device beside the rings, by its GPADL
+ * handle. It stays until the guest tears it down, at the latest until its
+ * offer or the guest goes: look it up each time. NULL: no such handle. */
+void *host_offer_gpadl(struct host_offer *o, uint32_t handle, size_t *len);
 
 /* The open channel's raw ring memory, for faults that no correct program
  * could send; NULL when closed. tx: what the host writes. */
