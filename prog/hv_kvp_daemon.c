@@ -328,7 +328,7 @@ int main(int argc, char **argv)
 	umask(022);
 	if (!p.o.foreground && service_background() < 0) {
 		log_err("cannot go to the background");
-		return EX_OSERR;
+		return EXIT_FAILURE;
 	}
 	log_open("hv_kvp_daemon", LOG_TO_AUTO, p.o.foreground,
 		 p.conf.log_level);
