@@ -23,7 +23,8 @@ enum kind {
 	TRUNCATE,
 };
 
-enum { RECORD = 0x8000 };	/* at: relative to the KVP record */
+/* at: a field whose place depends on the operation */
+#define KVP_FIELD(f) (0x8000 + (size_t)(f))
 
 static const struct row {
 	const char *name;
@@ -59,12 +60,15 @@ static const struct row {
 	{ "op", FIELD, 28, 1, "KVP: operation" },
 	{ "pool", FIELD, 29, 1, "KVP: pool" },
 	{ "index", FIELD, 32, 4, "KVP: index of ENUMERATE" },
-	{ "value-type", FIELD, RECORD + 0, 4, "KVP: type of the value" },
-	{ "key-size", FIELD, RECORD + 4, 4, "KVP: size of the key" },
-	{ "value-size", FIELD, RECORD + 8, 4, "KVP: size of the value" },
-	{ "key-text", TEXT, RECORD + 12, KVP_KEY_SIZE,
+	{ "value-type", FIELD, KVP_FIELD(HOST_KVP_TYPE), 4,
+	  "KVP: type of the value" },
+	{ "key-size", FIELD, KVP_FIELD(HOST_KVP_KEY_SIZE), 4,
+	  "KVP: size of the key" },
+	{ "value-size", FIELD, KVP_FIELD(HOST_KVP_VALUE_SIZE), 4,
+	  "KVP: size of the value" },
+	{ "key-text", TEXT, KVP_FIELD(HOST_KVP_KEY), KVP_KEY_SIZE,
 	  "KVP: \"unterminated\", \"lone-surrogate\" or \"empty\"" },
-	{ "value-text", TEXT, RECORD + 524, KVP_VALUE_SIZE,
+	{ "value-text", TEXT, KVP_FIELD(HOST_KVP_VALUE), KVP_VALUE_SIZE,
 	  "KVP: the same, of the value" },
 	{ "ip-family", FIELD, 28 + 258, 1, "KVP below 5.0: address family" },
 	{ "ip-v4-count", FIELD, 32, 4, "KVP 5.0: IPv4 addresses declared" },
@@ -255,13 +259,16 @@ void host_fault_random(struct host_fault *f, uint64_t *seed)
 
 /* Applying --------------------------------------------------------------- */
 
+/* Where the row's field is in this message; its end when it has none. */
 static size_t place_of(const struct row *row, const uint8_t *msg, size_t len)
 {
 	uint8_t op = len > HOST_IC_HEAD ? msg[HOST_IC_HEAD] : 0;
+	size_t at;
 
-	if (!(row->at & RECORD))
+	if (row->at < KVP_FIELD(0))
 		return row->at;
-	return HOST_IC_HEAD + host_kvp_record_at(op) + row->at - RECORD;
+	at = host_kvp_field_at(op, (enum host_kvp_field)(row->at - KVP_FIELD(0)));
+	return at ? HOST_IC_HEAD + at : len;
 }
 
 static void spoil_text(uint8_t *field, unsigned width, uint32_t how)

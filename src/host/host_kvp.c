@@ -18,11 +18,13 @@
 
 enum { WALK_MAX = 1000000 };	/* an enumeration without an end */
 
+enum job_kind { JOB_REQUEST, JOB_WALK, JOB_PUSH };
+
 /* What somebody asked for. */
 struct job {
 	struct job *next;
 	struct host_kvp *k;
-	enum { JOB_REQUEST, JOB_WALK, JOB_PUSH } kind;
+	enum job_kind kind;
 	host_kvp_done done;
 	void *arg;
 	uint64_t took_ms;
@@ -162,8 +164,8 @@ static int add_facts(struct host_kvp *k, const char *vm_name)
 
 /* Jobs ------------------------------------------------------------------- */
 
-static struct job *new_job(struct host_kvp *k, int kind, host_kvp_done done,
-			   void *arg)
+static struct job *new_job(struct host_kvp *k, enum job_kind kind,
+			   host_kvp_done done, void *arg)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -442,6 +444,14 @@ static void answered(void *arg, const struct host_ic_answer *a)
 		end_job(j, err, a->status);
 	else
 		walk_step(j, a->status);
+}
+
+void host_kvp_forget(struct host_kvp *k, const void *arg)
+{
+	for (struct job *j = k->jobs; j; j = j->next) {
+		if (j->arg == arg)
+			j->done = NULL;
+	}
 }
 
 /* Items ------------------------------------------------------------------ */

@@ -72,6 +72,9 @@ int host_kvp_walk(struct host_kvp *k, unsigned pool, host_kvp_done done,
  * or status 0; with nothing to send it is called from here. */
 int host_kvp_push(struct host_kvp *k, host_kvp_done done, void *arg);
 
+/* Whoever has this arg is not called any more: it goes away. */
+void host_kvp_forget(struct host_kvp *k, const void *arg);
+
 /* The administrator's items. Storing does not send: request a SET or DELETE
  * for that. 0; -ENOMEM; -EMSGSIZE, -EINVAL, -EILSEQ as host_kvp_put();
  * -ENOENT nothing to delete. */

@@ -36,16 +36,17 @@ static bool is_binary(uint32_t version)
 	return HV_IC_MAJOR(version) >= 5;
 }
 
-size_t host_kvp_record_at(uint8_t op)
+/* {type, key size, value size, key, value} starts at 4, behind an index at 8;
+ * DELETE has {key size, key}. */
+size_t host_kvp_field_at(uint8_t op, enum host_kvp_field f)
 {
-	switch (op) {
-	case KVP_ENUMERATE:
-		return 8;		/* the index is in front */
-	case KVP_DELETE:
-		return 0;		/* key size at 4, key at 8 */
-	default:
-		return 4;
-	}
+	static const size_t in_record[] = { 0, 4, 8, 12, 12 + KVP_KEY_SIZE };
+
+	if (op == KVP_DELETE)
+		return f == HOST_KVP_KEY_SIZE ? 4 : f == HOST_KVP_KEY ? 8 : 0;
+	if (op > KVP_ENUMERATE)
+		return 0;
+	return in_record[f] + (op == KVP_ENUMERATE ? 8 : 4);
 }
 
 /* Requests --------------------------------------------------------------- */
@@ -355,7 +356,7 @@ static int get_value(struct host_kvp_item *it, struct rd *r, uint32_t size,
 	}
 }
 
-static int get_record(struct host_kvp_item *it, struct rd *r, uint8_t op,
+static int get_record(struct host_kvp_item *it, struct rd *r, bool skip_key,
 		      bool strict, const char **why)
 {
 	uint32_t key_size, value_size;
@@ -363,8 +364,8 @@ static int get_record(struct host_kvp_item *it, struct rd *r, uint8_t op,
 	it->type = rd_le32(r);
 	key_size = rd_le32(r);
 	value_size = rd_le32(r);
-	if (op == KVP_GET)
-		rd_skip(r, KVP_KEY_SIZE);	/* we know what we asked */
+	if (skip_key)
+		rd_skip(r, KVP_KEY_SIZE);
 	else if (get_text(it->key, sizeof(it->key), r, KVP_KEY_SIZE, key_size,
 			  strict, why) < 0)
 		return -EBADMSG;
@@ -481,32 +482,86 @@ static size_t body_min(uint8_t op, uint32_t version)
 {
 	if (op == KVP_GET_IP_INFO)
 		return is_binary(version) ? IP_BINARY_END : HOST_KVP_IP;
-	return host_kvp_record_at(op) + 12 + KVP_KEY_SIZE + KVP_VALUE_SIZE;
+	return host_kvp_field_at(op, HOST_KVP_VALUE) + KVP_VALUE_SIZE;
+}
+
+/* A copy with zeros behind it, so that short bodies read as empty fields. */
+struct whole {
+	uint8_t bytes[HOST_KVP_IP];
+};
+
+static struct rd whole_of(struct whole *w, const void *body, size_t len,
+			  size_t at)
+{
+	struct rd r = rd_of(w->bytes, sizeof(w->bytes));
+
+	memset(w->bytes, 0, sizeof(w->bytes));
+	if (len)
+		memcpy(w->bytes, body,
+		       len < sizeof(w->bytes) ? len : sizeof(w->bytes));
+	rd_skip(&r, at);
+	return r;
+}
+
+static int get_ip(struct host_kvp_msg *m, const void *body, size_t len,
+		  uint32_t version, bool strict, const char **why)
+{
+	struct whole whole;
+	struct rd r = whole_of(&whole, body, len, is_binary(version) ?
+			       IP_BINARY_AT : IP_STRING_AT);
+
+	return is_binary(version) ? get_ip_binary(&m->ip, &r, why) :
+				    get_ip_strings(&m->ip, &r, strict, why);
 }
 
 int host_kvp_get(struct host_kvp_msg *m, const void *body, size_t len,
 		 uint32_t version, bool strict, const char **why)
 {
-	uint8_t whole[HOST_KVP_IP] = { 0 };
-	struct rd r = rd_of(whole, sizeof(whole));
+	struct whole whole;
+	struct rd r;
 
 	if (m->op != KVP_GET && m->op != KVP_ENUMERATE &&
 	    m->op != KVP_GET_IP_INFO)
 		return 0;		/* judged by the status alone */
 	if (strict && len < body_min(m->op, version))
 		return bad(why, "a body shorter than its structure");
-	if (len)
-		memcpy(whole, body, len < sizeof(whole) ? len : sizeof(whole));
-	if (m->op == KVP_GET_IP_INFO && is_binary(version)) {
-		rd_skip(&r, IP_BINARY_AT);
-		return get_ip_binary(&m->ip, &r, why);
+	if (m->op == KVP_GET_IP_INFO)
+		return get_ip(m, body, len, version, strict, why);
+	r = whole_of(&whole, body, len, host_kvp_field_at(m->op, HOST_KVP_TYPE));
+	/* The key of a GET is the one we asked for, whatever comes back. */
+	return get_record(&m->item, &r, m->op == KVP_GET, strict, why);
+}
+
+static void peek_adapter(struct host_kvp_ip *ip, const uint8_t *body,
+			 uint32_t version)
+{
+	size_t at = is_binary(version) ? IP_BINARY_AT + 24 : IP_STRING_AT;
+
+	if (utf16_to_utf8(ip->adapter, sizeof(ip->adapter), body + at,
+			  KVP_ADAPTER_SIZE, UTF16_REPLACE) < 0)
+		ip->adapter[0] = '\0';
+}
+
+int host_kvp_peek(struct host_kvp_msg *m, const void *body, size_t len,
+		  uint32_t version, const char **why)
+{
+	struct whole whole;
+	struct rd r = whole_of(&whole, body, len, 4);
+
+	if (is_ip(m->op)) {
+		peek_adapter(&m->ip, whole.bytes, version);
+		return get_ip(m, body, len, version, false, why);
 	}
-	if (m->op == KVP_GET_IP_INFO) {
-		rd_skip(&r, IP_STRING_AT);
-		return get_ip_strings(&m->ip, &r, strict, why);
+	if (m->op == KVP_ENUMERATE)
+		m->index = rd_le32(&r);
+	if (m->op == KVP_DELETE) {
+		uint32_t size = rd_le32(&r);
+
+		return get_text(m->item.key, sizeof(m->item.key), &r,
+				KVP_KEY_SIZE, size, false, why);
 	}
-	rd_skip(&r, host_kvp_record_at(m->op));
-	return get_record(&m->item, &r, m->op, strict, why);
+	return m->op <= KVP_ENUMERATE ?
+		get_record(&m->item, &r, false, false, why) : 0;
 }
 
 /* Names ------------------------------------------------------------------ */

@@ -64,9 +64,15 @@ int host_kvp_put(struct wr *w, const struct host_kvp_msg *m, uint32_t version);
 int host_kvp_get(struct host_kvp_msg *m, const void *body, size_t len,
 		 uint32_t version, bool strict, const char **why);
 
-/* Offset in the body of the record {type, key size, value size, key, value}
- * of this operation (DELETE: as if it had a type in front). */
-size_t host_kvp_record_at(uint8_t op);
+/* Read a message of operation m->op, request or answer, for people: index,
+ * item and IP as far as it has them. Lenient. 0, or -EBADMSG and *why. */
+int host_kvp_peek(struct host_kvp_msg *m, const void *body, size_t len,
+		  uint32_t version, const char **why);
+
+/* Where in the body of an operation a field is; 0: it has none. */
+enum host_kvp_field { HOST_KVP_TYPE, HOST_KVP_KEY_SIZE, HOST_KVP_VALUE_SIZE,
+		      HOST_KVP_KEY, HOST_KVP_VALUE };
+size_t host_kvp_field_at(uint8_t op, enum host_kvp_field f);
 
 const char *host_kvp_type_name(uint32_t type);		/* "?" if unknown */
 int host_kvp_type_parse(uint32_t *type, const char *name);
