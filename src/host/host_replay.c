@@ -1,0 +1,383 @@
+/* host/host_replay.c - walk through the trace; wait where the guest has to do
+ * something, act where the host did. It uses the bus directly: nothing of
+ * host_ic.c takes part, so whatever a host once sent can be sent again. */
+#include "host/host_replay.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "host/host.h"
+#include "host/host_vmbus.h"
+
+enum { QUEUE = 64 };
+
+/* A packet of the guest's that the trace has not come to yet. */
+struct got {
+	uint16_t type;
+	uint64_t xact;
+	size_t len;
+	uint8_t *data;
+};
+
+struct host_replay {
+	struct loop *loop;
+	struct host_replay_cfg cfg;
+	struct host_vmbus *bus;
+	struct host_offer *offer;	/* KVP: the only service so far */
+	struct channel *channel;
+	bool guest, over, walking;
+	size_t at;			/* in the trace */
+	const struct host_trace_line *request;
+	struct got queue[QUEUE];
+	unsigned queued;
+	unsigned differences;
+	struct loop_timer patience;
+};
+
+/* Comparing -------------------------------------------------------------- */
+
+static bool say(char *text, size_t len, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static bool say(char *text, size_t len, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, len, fmt, ap);
+	va_end(ap);
+	return true;
+}
+
+static bool headers_differ(char *text, size_t len, const struct host_ic_msg *a,
+			   const struct host_ic_msg *b)
+{
+	enum { FLAGS = HV_IC_TRANSACTION | HV_IC_RESPONSE };
+	char status[16];
+
+	if (a->type != b->type)
+		return say(text, len, "message type: %u then, %u now", a->type,
+			   b->type);
+	if (a->framework != b->framework || a->version != b->version)
+		return say(text, len, "versions: %08x %08x then, %08x %08x now",
+			   a->framework, a->version, b->framework, b->version);
+	if (a->status != b->status) {
+		snprintf(status, sizeof(status), "%s",
+			 host_status_name(a->status));
+		return say(text, len, "status: %s then, %s now", status,
+			   host_status_name(b->status));
+	}
+	if (a->xact != b->xact)
+		return say(text, len, "transaction id: %u then, %u now",
+			   a->xact, b->xact);
+	if ((a->flags & FLAGS) != (b->flags & FLAGS))
+		return say(text, len, "flags: %u then, %u now", a->flags,
+			   b->flags);
+	return false;
+}
+
+static bool choices_differ(char *text, size_t len, const struct host_ic_msg *a,
+			   const struct host_ic_msg *b)
+{
+	struct host_ic_choice x, y;
+
+	if (host_ic_get_choice(&x, a->body, a->body_len) < 0)
+		return false;		/* nothing to compare with */
+	if (host_ic_get_choice(&y, b->body, b->body_len) < 0)
+		return say(text, len, "the choice is under 16 bytes");
+	if (x.n_framework != y.n_framework || x.n_message != y.n_message)
+		return say(text, len, "counts: %u, %u then, %u, %u now",
+			   x.n_framework, x.n_message, y.n_framework,
+			   y.n_message);
+	if (x.framework != y.framework || x.message != y.message)
+		return say(text, len, "chosen: %08x %08x then, %08x %08x now",
+			   x.framework, x.message, y.framework, y.message);
+	return false;
+}
+
+static bool items_differ(char *text, size_t len, const struct host_kvp_msg *a,
+			 const struct host_kvp_msg *b)
+{
+	if (a->pool == KVP_POOL_GUEST)
+		return false;
+	if (a->op == KVP_ENUMERATE && strcmp(a->item.key, b->item.key) != 0)
+		return say(text, len, "key: %.60s then, %.60s now",
+			   a->item.key, b->item.key);
+	if (a->item.type != b->item.type)
+		return say(text, len, "type of %.60s: %u then, %u now",
+			   a->item.key, a->item.type, b->item.type);
+	if (a->pool != KVP_POOL_AUTO &&
+	    strcmp(a->item.value, b->item.value) != 0)
+		return say(text, len, "value of %.60s: %.60s then, %.60s now",
+			   a->item.key, a->item.value, b->item.value);
+	return false;
+}
+
+static bool kvp_differs(char *text, size_t len, const struct host_ic_msg *a,
+			const struct host_ic_msg *b,
+			const struct host_ic_msg *asked)
+{
+	struct host_kvp_msg x = { 0 }, y;
+	struct rd r = rd_of(asked->body, asked->body_len);
+	const char *why = "";
+
+	x.op = rd_u8(&r);
+	x.pool = rd_u8(&r);
+	y = x;
+	if (a->status != HV_S_OK ||
+	    host_kvp_get(&x, a->body, a->body_len, a->version, false,
+			 &why) < 0)
+		return false;		/* statuses were compared */
+	if (host_kvp_get(&y, b->body, b->body_len, b->version, false,
+			 &why) < 0)
+		return say(text, len, "%s", why);
+	if (x.op == KVP_GET || x.op == KVP_ENUMERATE)
+		return items_differ(text, len, &x, &y);
+	return false;
+}
+
+bool host_replay_differs(char *text, size_t text_len,
+			 const struct host_trace_line *was,
+			 const struct host_trace_line *request,
+			 const struct packet *now)
+{
+	struct host_ic_msg a, b, asked;
+	const char *why = "";
+
+	if (was->type != now->type || was->xact != now->xact)
+		return say(text, text_len, "packet type and transaction: %u, "
+			   "%llu then, %u, %llu now", was->type,
+			   (unsigned long long)was->xact, now->type,
+			   (unsigned long long)now->xact);
+	if (host_ic_get(&a, was->data, was->len, &why) < 0)
+		return false;
+	if (host_ic_get(&b, now->data, now->len, &why) < 0)
+		return say(text, text_len, "%s", why);
+	if (headers_differ(text, text_len, &a, &b))
+		return true;
+	if (a.type == HV_IC_NEGOTIATE)
+		return choices_differ(text, text_len, &a, &b);
+	if (a.type != HV_IC_KVP || !request ||
+	    host_ic_get(&asked, request->data, request->len, &why) < 0)
+		return false;
+	return kvp_differs(text, text_len, &a, &b, &asked);
+}
+
+/* Walking ---------------------------------------------------------------- */
+
+static void differs(struct host_replay *r, unsigned line, const char *text)
+{
+	r->differences++;
+	r->cfg.differs(r->cfg.arg, line, text);
+}
+
+static void finish(struct host_replay *r, bool complete)
+{
+	r->over = true;
+	loop_timer_cancel(&r->patience);
+	if (complete && r->queued)
+		differs(r, 0, "the guest sent more than it did then");
+	r->cfg.done(r->cfg.arg, r->differences, complete);
+}
+
+static bool send_line(struct host_replay *r, const struct host_trace_line *l)
+{
+	const struct packet p = {
+		.type = l->type, .flags = l->flags, .xact = l->xact,
+		.data = l->data, .len = l->len,
+	};
+
+	if (!r->channel || channel_send(r->channel, &p) < 0)
+		return false;		/* no room: packet() comes back */
+	r->request = l;
+	return true;
+}
+
+static bool compare_line(struct host_replay *r, const struct host_trace_line *l)
+{
+	struct got g = r->queue[0];
+	struct packet now = { .type = g.type, .xact = g.xact, .data = g.data,
+			      .len = g.len };
+	char text[240];
+
+	if (!r->queued)
+		return false;
+	r->queued--;
+	memmove(r->queue, r->queue + 1, r->queued * sizeof(g));
+	if (host_replay_differs(text, sizeof(text), l, r->request, &now))
+		differs(r, l->number, text);
+	free(g.data);
+	return true;
+}
+
+/* True when it has happened, or is nothing that can happen again. */
+static bool do_event(struct host_replay *r, const char *event)
+{
+	if (!strcmp(event, "guest"))
+		return r->guest;
+	if (!strcmp(event, "guest-gone"))
+		return !r->guest;
+	if (!strcmp(event, "open"))
+		return r->channel != NULL;
+	if (!strcmp(event, "close"))
+		return r->channel == NULL;
+	if (!strcmp(event, "rescind"))
+		host_offer_rescind(r->offer);
+	else if (!strcmp(event, "offer"))
+		host_offer_again(r->offer);
+	else if (!strcmp(event, "restart"))
+		host_vmbus_drop_guest(r->bus);
+	return true;
+}
+
+static bool do_line(struct host_replay *r, const struct host_trace_line *l)
+{
+	if (l->ch[0] && strcmp(l->ch, host_ic_name(HOST_KVP)) != 0)
+		return true;		/* a service that is not offered */
+	if (l->event[0])
+		return do_event(r, l->event);
+	return l->to_guest ? send_line(r, l) : compare_line(r, l);
+}
+
+/* Rescinding calls back while we are in the middle of a line. */
+static void walk(struct host_replay *r)
+{
+	const struct host_trace_file *t = r->cfg.trace;
+
+	if (r->walking)
+		return;
+	r->walking = true;
+	while (!r->over && r->at < t->n && do_line(r, &t->lines[r->at])) {
+		r->at++;
+		loop_timer_set(&r->patience, r->cfg.patience_ms);
+	}
+	r->walking = false;
+	if (!r->over && r->at == t->n)
+		finish(r, true);
+}
+
+static void waited_too_long(void *arg)
+{
+	struct host_replay *r = arg;
+
+	differs(r, r->cfg.trace->lines[r->at].number,
+		"this did not happen again");
+	finish(r, false);
+}
+
+/* The bus ---------------------------------------------------------------- */
+
+static void opened(void *arg, struct channel *c)
+{
+	struct host_replay *r = arg;
+
+	r->channel = c;
+	walk(r);
+}
+
+static void closed(void *arg, int err)
+{
+	struct host_replay *r = arg;
+
+	(void)err;
+	r->channel = NULL;
+	walk(r);
+}
+
+static void packet(void *arg, const struct packet *p)
+{
+	struct host_replay *r = arg;
+	struct got *g = &r->queue[r->queued];
+
+	if (r->over || r->queued == QUEUE)
+		return;
+	g->type = p->type;
+	g->xact = p->xact;
+	g->len = p->len;
+	g->data = malloc(p->len + 1);
+	if (!g->data)
+		return;
+	if (p->len)
+		memcpy(g->data, p->data, p->len);
+	r->queued++;
+	walk(r);
+}
+
+static void writable(void *arg)
+{
+	walk(arg);
+}
+
+static void guest(void *arg, bool connected, uint32_t version)
+{
+	struct host_replay *r = arg;
+
+	(void)version;
+	r->guest = connected;
+	if (!connected)
+		r->channel = NULL;
+	walk(r);
+}
+
+static void violation(void *arg, const char *what)
+{
+	struct host_replay *r = arg;
+
+	if (!r->over)
+		differs(r, r->at < r->cfg.trace->n ?
+			r->cfg.trace->lines[r->at].number : 0, what);
+}
+
+static const struct host_offer_ops offer_ops = {
+	opened, closed, packet, writable,
+};
+static const struct host_vmbus_ops bus_ops = { guest, violation };
+
+struct host_replay *host_replay_new(struct loop *l,
+				    const struct host_replay_cfg *cfg)
+{
+	const struct host_profile *p = host_profile_find(cfg->trace->profile);
+	struct host_replay *r = calloc(1, sizeof(*r));
+	int err;
+
+	if (!r)
+		return NULL;
+	if (!p)
+		p = &host_profiles[0];
+	r->loop = l;
+	r->cfg = *cfg;
+	loop_timer_init(&r->patience, l, waited_too_long, r);
+	const struct host_vmbus_cfg bus = {
+		.path = cfg->path, .versions = p->vmbus.v,
+		.n_versions = p->vmbus.n,
+	};
+	r->bus = host_vmbus_new(l, &bus, &bus_ops, r);
+	if (r->bus)
+		r->offer = host_offer_new(r->bus, &guid_class_kvp,
+					  &guid_instance_kvp, true, &offer_ops,
+					  r);
+	if (r->offer) {
+		loop_timer_set(&r->patience, r->cfg.patience_ms);
+		return r;
+	}
+	err = errno;
+	host_replay_free(r);
+	errno = err;
+	return NULL;
+}
+
+void host_replay_free(struct host_replay *r)
+{
+	if (!r)
+		return;
+	r->over = true;
+	loop_timer_cancel(&r->patience);
+	if (r->offer)
+		host_offer_free(r->offer);
+	if (r->bus)
+		host_vmbus_free(r->bus);
+	while (r->queued)
+		free(r->queue[--r->queued].data);
+	free(r);
+}
