@@ -1,0 +1,310 @@
+/* test/scenario/host_files.c - run a scenario file of hvhost against our own
+ * guest: bus, driver and daemon in this process, on a clock that moves only
+ * when the file says so. What hvhost would print goes to stdout.
+ *
+ *   host_files FILE...
+ */
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/host_scenario.h"
+#include "ic/ic.h"
+#include "kvp/kvp.h"
+#include "kvp/kvpd.h"
+#include "vmbus/bus.h"
+
+struct rig {
+	char dir[64], path[96];
+	struct loop *loop;
+	struct host *host;
+	struct host_run *run;
+	bool over, passed;
+	/* the guest */
+	struct bus *bus;
+	const struct ic_service *svc;
+	uint32_t relid;			/* of the KVP offer; 0: none */
+	bool reopen;			/* its channel broke */
+	struct kvp *kvp;
+	struct kvpd *kvpd;
+	bool asked;			/* the daemon has a request */
+	struct kvp_msg request;
+};
+
+/* Guest: channel --------------------------------------------------------- */
+
+static void guest_packet(void *arg, const struct packet *p)
+{
+	struct rig *g = arg;
+
+	ic_packet(kvp_ic(g->kvp), p);
+}
+
+static void guest_broken(void *arg, int err)
+{
+	struct rig *g = arg;
+
+	(void)err;
+	g->reopen = true;		/* not from inside its callback */
+}
+
+static void guest_writable(void *arg)
+{
+	struct rig *g = arg;
+
+	ic_writable(kvp_ic(g->kvp));
+}
+
+static const struct channel_ops channel_ops = {
+	guest_packet, guest_broken, guest_writable,
+};
+
+/* Guest: bus ------------------------------------------------------------- */
+
+static void open_kvp(struct rig *g)
+{
+	bus_open(g->bus, g->relid, g->svc->ring_len, g->svc->ring_len, NULL, 0,
+		 &channel_ops, g);
+}
+
+static void on_state(void *arg, enum bus_state s)
+{
+	(void)arg;
+	(void)s;
+}
+
+static void on_offer(void *arg, const struct bus_offer *o)
+{
+	struct rig *g = arg;
+
+	if (!guid_equal(&o->class_id, &guid_class_kvp))
+		return;
+	g->relid = o->relid;
+	open_kvp(g);
+}
+
+static void on_offers_done(void *arg)
+{
+	(void)arg;
+}
+
+static void on_rescind(void *arg, uint32_t relid)
+{
+	struct rig *g = arg;
+
+	if (relid != g->relid)
+		return;
+	ic_channel(kvp_ic(g->kvp), NULL);
+	g->relid = 0;
+	g->reopen = false;
+}
+
+static void on_opened(void *arg, uint32_t relid, struct channel *c, int err)
+{
+	struct rig *g = arg;
+
+	(void)relid;
+	if (c)
+		ic_channel(kvp_ic(g->kvp), c);
+	else if (err != -ECANCELED)
+		g->reopen = true;
+}
+
+static const struct bus_ops bus_ops = {
+	on_state, on_offer, on_offers_done, on_rescind, on_opened,
+};
+
+static bool open_again(struct rig *g)
+{
+	if (!g->reopen || !g->relid)
+		return false;
+	g->reopen = false;
+	ic_channel(kvp_ic(g->kvp), NULL);
+	bus_close(g->bus, g->relid);
+	open_kvp(g);
+	return true;
+}
+
+/* Guest: daemon ---------------------------------------------------------- */
+
+static int daemon_gets(void *arg, const void *buf, size_t len)
+{
+	struct rig *g = arg;
+
+	g->asked = kvp_devmsg_get_request(&g->request, KVP_FORM_FREEBSD, buf,
+					  len) == 0;
+	return 0;
+}
+
+static bool daemon_answers(struct rig *g)
+{
+	uint8_t buf[KVP_DEVMSG_MAX];
+
+	if (!g->asked)
+		return false;
+	g->asked = false;
+	kvpd_handle(g->kvpd, &g->request);
+	kvp_devmsg_put_answer(buf, KVP_FORM_FREEBSD, &g->request);
+	kvp_daemon_message(g->kvp, buf, kvp_devmsg_size(KVP_FORM_FREEBSD));
+	return true;
+}
+
+static int start_daemon(struct rig *g)
+{
+	const struct kvpd_cfg cfg = { .state_dir = g->dir, .no_sync = true };
+	const struct kvp_daemon d = { daemon_gets, g };
+	uint8_t buf[KVP_DEVMSG_MAX];
+	unsigned failed;
+
+	g->kvpd = kvpd_new(&cfg, &failed);
+	if (!g->kvpd || kvp_daemon_open(g->kvp, &d) < 0)
+		return -1;
+	kvp_devmsg_put_register(buf, KVP_FORM_FREEBSD);
+	return kvp_daemon_message(g->kvp, buf,
+				  kvp_devmsg_size(KVP_FORM_FREEBSD));
+}
+
+/* What the host's items look like from inside, for files that read pool 1. */
+static int fill_pool_1(const struct rig *g)
+{
+	const struct pool_cfg cfg = { .dir = g->dir, .id = KVP_POOL_GUEST,
+				      .access = POOL_WRITE, .no_sync = true };
+	struct pool *p = pool_open(&cfg);
+	int err = p ? 0 : -1;
+
+	if (err == 0)
+		err = pool_append(p, "first", "1");
+	if (err == 0)
+		err = pool_append(p, "gr\xc3\xbc\xc3\x9f", "\xf0\x9f\x98\x8a");
+	if (err == 0)
+		err = pool_append(p, "twice", "a");
+	if (err == 0)
+		err = pool_append(p, "twice", "b");
+	pool_close(p);
+	return err;
+}
+
+static int start_guest(struct rig *g)
+{
+	const struct kvp_cfg cfg = { .timeout_ms = 2500,
+				     .set_ip_timeout_ms = 25000,
+				     .hold_ms = 50000 };
+
+	g->svc = ic_service_of(&guid_class_kvp);
+	g->kvp = kvp_new(g->loop, &cfg);
+	if (!g->kvp || start_daemon(g) < 0 || fill_pool_1(g) < 0)
+		return -1;
+	g->bus = bus_shm_new(g->loop, g->path, &bus_ops, g);
+	return g->bus ? 0 : -1;
+}
+
+/* Host ------------------------------------------------------------------- */
+
+static void on_step(void *arg, const char *label, const char *text,
+		    const char *why)
+{
+	(void)arg;
+	printf("  %-8s %-48s %s%s\n", label, text, why ? "FAILED: " : "ok",
+	       why ? why : "");
+}
+
+static void on_done(void *arg, bool passed)
+{
+	struct rig *g = arg;
+
+	g->over = true;
+	g->passed = passed;
+}
+
+static int start_host(struct rig *g, const struct host_scenario *s)
+{
+	const struct host_cfg cfg = {
+		.profile = host_scenario_profile(s), .path = g->path,
+		.vm_name = "rig",
+	};
+	const struct host_run_cfg run = { .step = on_step, .done = on_done,
+					  .arg = g };
+
+	g->host = host_new(g->loop, &cfg);
+	if (!g->host)
+		return -1;
+	g->run = host_run_new(g->host, s, true, &run);
+	return g->run ? 0 : -1;
+}
+
+/* All parties are in this loop: when nothing is ready and nobody has work left
+ * over, nothing will happen until time passes. */
+static void serve(struct rig *g)
+{
+	while (!g->over) {
+		if (loop_once(g->loop, false) > 0 || daemon_answers(g) ||
+		    open_again(g) || host_run_idle(g->run))
+			continue;
+		loop_advance(g->loop, 0);	/* what is due now */
+		if (!g->over && loop_once(g->loop, false) == 0)
+			loop_once(g->loop, true);	/* patience runs out */
+	}
+}
+
+static int remove_entry(const char *path, const struct stat *st, int flag,
+			struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static void print_violations(const struct rig *g)
+{
+	const struct host_violation *v;
+
+	for (unsigned i = 0; g->host && (v = host_violation_at(g->host, i));
+	     i++)
+		printf("  violation: %s\n", v->text);
+}
+
+static bool run_file(const char *file)
+{
+	struct host_scenario *s;
+	struct rig g = { .dir = "/tmp/host_files.XXXXXX" };
+	char err[400];
+
+	s = host_scenario_load(file, err, sizeof(err));
+	if (!s) {
+		printf("%s\n", err);
+		return false;
+	}
+	printf("%s\n", host_scenario_name(s));
+	if (!mkdtemp(g.dir))
+		return false;
+	snprintf(g.path, sizeof(g.path), "%s/vmbus", g.dir);
+	g.loop = loop_new(LOOP_VIRTUAL);
+	if (start_host(&g, s) < 0 || start_guest(&g) < 0)
+		printf("  cannot start: %s\n", strerror(errno));
+	else
+		serve(&g);
+	if (!g.passed)
+		print_violations(&g);
+	bus_free(g.bus);
+	kvp_free(g.kvp);
+	kvpd_free(g.kvpd);
+	host_run_free(g.run);
+	host_free(g.host);
+	loop_free(g.loop);
+	host_scenario_free(s);
+	nftw(g.dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	return g.passed;
+}
+
+int main(int argc, char **argv)
+{
+	bool all = argc > 1;
+
+	for (int i = 1; i < argc; i++)
+		all = run_file(argv[i]) && all;
+	return all ? 0 : 1;
+}
