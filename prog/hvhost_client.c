@@ -1,0 +1,290 @@
+/* prog/hvhost_client.c - the verbs that ask a running host for something
+ * other than key-value data. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ctl.h"
+#include "hvhost.h"
+
+enum { ASK_MS = 5000 };
+
+void hvhost_print_json(const json_t *j)
+{
+	json_dumpf(j, stdout, JSON_INDENT(2));
+	printf("\n");
+}
+
+static int code_of_error(int err)
+{
+	return err == -ETIMEDOUT ? HVHOST_TIMEOUT : HVHOST_UNREACHABLE;
+}
+
+static int say_unreachable(const char *path, int err)
+{
+	fprintf(stderr, "hvhost: %s: %s\n", path, err == -ETIMEDOUT ?
+		"no answer in time" : err == -ENOENT || err == -ECONNREFUSED ?
+		"no host is running there" : strerror(-err));
+	return code_of_error(err);
+}
+
+int hvhost_code(const json_t *reply)
+{
+	const char *result = json_string_value(json_object_get(reply,
+							       "result"));
+	const char *status = json_string_value(json_object_get(reply,
+							       "status"));
+
+	if (json_is_true(json_object_get(reply, "ok")))
+		return status && strcmp(status, "ok") != 0 ? HVHOST_NO :
+							     HVHOST_OK;
+	if (result && !strcmp(result, "timeout"))
+		return HVHOST_TIMEOUT;
+	return !result || !strcmp(result, "refused") ? HVHOST_REFUSED :
+						       HVHOST_NO;
+}
+
+json_t *hvhost_ask(const char *dir, json_t *request, int timeout_ms, int *code)
+{
+	char path[HVHOST_PATH];
+	json_t *reply = NULL;
+	int err;
+
+	if (hvhost_path(path, dir, "ctl") < 0) {
+		json_decref(request);
+		*code = HVHOST_USAGE;
+		return NULL;
+	}
+	err = ctl_call(path, request, timeout_ms, &reply);
+	if (err < 0) {
+		*code = say_unreachable(path, err);
+		return NULL;
+	}
+	*code = hvhost_code(reply);
+	if (json_is_true(json_object_get(reply, "ok")))
+		return reply;
+	fprintf(stderr, "hvhost: %s\n",
+		json_string_value(json_object_get(reply, "error")));
+	json_decref(reply);
+	return NULL;
+}
+
+/* A command that has nothing to tell but that it worked. */
+static int simply(const char *dir, json_t *request, int timeout_ms)
+{
+	int code;
+
+	json_decref(hvhost_ask(dir, request, timeout_ms, &code));
+	return code;
+}
+
+/* status ----------------------------------------------------------------- */
+
+static const char *text_of(const json_t *o, const char *member)
+{
+	const char *s = json_string_value(json_object_get(o, member));
+
+	return s ? s : "-";
+}
+
+static long long number_of(const json_t *o, const char *member)
+{
+	return json_integer_value(json_object_get(o, member));
+}
+
+static void print_ics(const json_t *ics)
+{
+	const json_t *ic;
+	size_t i;
+
+	printf("\n%-10s %-12s %-9s %-8s %9s %10s %10s  %s\n", "SERVICE",
+	       "STATE", "FRAMEWORK", "VERSION", "REQUESTS", "UNANSWERED",
+	       "VIOLATIONS", "STATUS");
+	json_array_foreach((json_t *)ics, i, ic) {
+		const json_t *codes = json_object_get(ic, "health_codes");
+
+		printf("%-10s %-12s %-9s %-8s %9lld %10lld %10lld  "
+		       "%s (%lld, %lld)\n", text_of(ic, "name"),
+		       json_is_true(json_object_get(ic, "offered")) ?
+		       text_of(ic, "state") : "not offered",
+		       text_of(ic, "framework"), text_of(ic, "version"),
+		       number_of(ic, "requests"), number_of(ic, "unanswered"),
+		       number_of(ic, "violations"), text_of(ic, "health_text"),
+		       (long long)json_integer_value(json_array_get(codes, 0)),
+		       (long long)json_integer_value(json_array_get(codes, 1)));
+	}
+}
+
+static void print_violations(const json_t *list)
+{
+	const json_t *v;
+	size_t i;
+
+	if (json_array_size(list))
+		printf("\nThe guest\n");
+	json_array_foreach((json_t *)list, i, v)
+		printf("  %10.3f  %-6s %s\n",
+		       (double)number_of(v, "t_ms") / 1000, text_of(v, "ic"),
+		       text_of(v, "text"));
+}
+
+static void print_status(const json_t *r)
+{
+	const json_t *kvp = json_object_get(r, "kvp");
+
+	printf("%-10s %s\n", "machine", text_of(r, "vm"));
+	printf("%-10s %s, %s\n", "host", text_of(r, "profile"),
+	       text_of(r, "personality"));
+	if (json_is_true(json_object_get(r, "guest")))
+		printf("%-10s connected, VMBus %s\n", "guest",
+		       text_of(r, "vmbus"));
+	else
+		printf("%-10s none (%lld so far)\n", "guest",
+		       number_of(r, "guests"));
+	printf("%-10s %lld stored by the administrator, %s; %lld guest and "
+	       "%lld auto items known\n", "items", number_of(kvp, "items"),
+	       json_is_true(json_object_get(kvp, "pushed")) ? "pushed" :
+	       "not pushed", number_of(kvp, "guest_items"),
+	       number_of(kvp, "auto_items"));
+	print_ics(json_object_get(r, "ics"));
+	print_violations(json_object_get(r, "last_violations"));
+}
+
+int hvhost_status(int argc, char **argv)
+{
+	struct hvhost_args a = { 0 };
+	bool json = false;
+	const struct option_def defs[] = {
+		{ 0, "dir", "DIR", "where the host's sockets are", &a.dir },
+		{ 0, "json", NULL, "all of it, for programs", &json },
+		{ 0 },
+	};
+	const struct options_text text = {
+		"hvhost status", "", "the guest and each service it uses",
+	};
+	int code = hvhost_parse(&a, &text, defs, 0, 0, argc, argv);
+	json_t *r;
+
+	if (code)
+		return code - 1;
+	r = hvhost_ask(a.dir, json_pack("{s:s}", "cmd", "status"), ASK_MS,
+		       &code);
+	if (r && json)
+		hvhost_print_json(r);
+	else if (r)
+		print_status(r);
+	json_decref(r);
+	return code;
+}
+
+/* wait ------------------------------------------------------------------- */
+
+int hvhost_wait(int argc, char **argv)
+{
+	struct hvhost_args a = { 0 };
+	const char *timeout = "60";
+	const struct option_def defs[] = {
+		{ 0, "dir", "DIR", "where the host's sockets are", &a.dir },
+		{ 't', "timeout", "SECONDS", "how long; default 60", &timeout },
+		{ 0 },
+	};
+	const struct options_text text = {
+		"hvhost wait", "guest|open|ready|pushed|idle|gone",
+		"wait for the guest to get there",
+	};
+	int code = hvhost_parse(&a, &text, defs, 1, 1, argc, argv);
+	double seconds;
+	char *end;
+
+	if (code)
+		return code - 1;
+	seconds = strtod(timeout, &end);
+	if (*end || end == timeout || !(seconds >= 0) || seconds > 1e6) {
+		fprintf(stderr, "hvhost wait: '%s' is no time in seconds\n",
+			timeout);
+		return HVHOST_USAGE;
+	}
+	return simply(a.dir, json_pack("{s:s, s:s}", "cmd", "wait", "for",
+				       a.operand[0]), (int)(seconds * 1000));
+}
+
+/* One operand, or none ---------------------------------------------------- */
+
+static int of_service(const char *cmd, const char *program,
+		      const char *summary, int argc, char **argv)
+{
+	struct hvhost_args a = { 0 };
+	const struct option_def defs[] = {
+		{ 0, "dir", "DIR", "where the host's sockets are", &a.dir },
+		{ 0 },
+	};
+	const struct options_text text = { program, "SERVICE", summary };
+	int code = hvhost_parse(&a, &text, defs, 1, 1, argc, argv);
+
+	if (code)
+		return code - 1;
+	return simply(a.dir, json_pack("{s:s, s:s}", "cmd", cmd, "ic",
+				       a.operand[0]), ASK_MS);
+}
+
+int hvhost_rescind(int argc, char **argv)
+{
+	return of_service("rescind", "hvhost rescind",
+			  "take a service's device away", argc, argv);
+}
+
+int hvhost_offer(int argc, char **argv)
+{
+	return of_service("offer", "hvhost offer",
+			  "offer a rescinded service again", argc, argv);
+}
+
+int hvhost_renegotiate(int argc, char **argv)
+{
+	return of_service("renegotiate", "hvhost renegotiate",
+			  "negotiate anew on the open channel", argc, argv);
+}
+
+int hvhost_restart(int argc, char **argv)
+{
+	struct hvhost_args a = { 0 };
+	const struct option_def defs[] = {
+		{ 0, "dir", "DIR", "where the host's sockets are", &a.dir },
+		{ 0 },
+	};
+	const struct options_text text = {
+		"hvhost restart", "", "lose the guest without a word",
+	};
+	int code = hvhost_parse(&a, &text, defs, 0, 0, argc, argv);
+
+	if (code)
+		return code - 1;
+	return simply(a.dir, json_pack("{s:s}", "cmd", "restart"), ASK_MS);
+}
+
+int hvhost_clock(int argc, char **argv)
+{
+	struct hvhost_args a = { 0 };
+	const struct option_def defs[] = {
+		{ 0, "dir", "DIR", "where the host's sockets are", &a.dir },
+		{ 0 },
+	};
+	const struct options_text text = {
+		"hvhost clock", "advance MS", "move the virtual clock",
+	};
+	int code = hvhost_parse(&a, &text, defs, 2, 2, argc, argv);
+	long long ms;
+	char *end;
+
+	if (code)
+		return code - 1;
+	ms = strtoll(a.operand[1], &end, 10);
+	if (strcmp(a.operand[0], "advance") != 0 || *end || ms < 0 ||
+	    end == a.operand[1]) {
+		fprintf(stderr, "usage: hvhost clock advance MS\n");
+		return HVHOST_USAGE;
+	}
+	return simply(a.dir, json_pack("{s:s, s:I}", "cmd", "clock-advance",
+				       "ms", (json_int_t)ms), ASK_MS);
+}
