@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,18 +300,9 @@ static bool is_mask(const char *token, unsigned family)
 	return is_length(token + (token[0] == '/'), family == 4 ? 32 : 128);
 }
 
-static int complain(char *why, size_t cap, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int complain(char *why, size_t cap, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, cap, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
+/* Say why, give -EINVAL. */
+#define COMPLAIN(why, cap, ...) \
+	((void)snprintf(why, cap, __VA_ARGS__), -EINVAL)
 
 static bool family_allowed(const struct kvp_ip *ip, unsigned family)
 {
@@ -330,21 +320,21 @@ static int check_addresses(const struct kvp_ip *ip, char *why, size_t cap)
 		unsigned family;
 
 		if (a < 0 || m < 0)
-			return complain(why, cap,
+			return COMPLAIN(why, cap,
 					"address or mask %u is too long", n);
 		if (a != m)
-			return complain(why, cap,
+			return COMPLAIN(why, cap,
 					"addresses and masks do not pair up");
 		if (!a)
 			return 0;
 		family = family_of(addr);
 		if (!family)
-			return complain(why, cap, "address %u is none", n);
+			return COMPLAIN(why, cap, "address %u is none", n);
 		if (!family_allowed(ip, family))
-			return complain(why, cap,
+			return COMPLAIN(why, cap,
 					"address %u is of the other family", n);
 		if (!is_mask(mask, family))
-			return complain(why, cap, "mask %u is none", n);
+			return COMPLAIN(why, cap, "mask %u is none", n);
 	}
 }
 
@@ -360,10 +350,10 @@ static int check_servers(const char *list, const char *what,
 		if (!t)
 			return 0;
 		if (!family)
-			return complain(why, cap, "%s %u is no address", what,
+			return COMPLAIN(why, cap, "%s %u is no address", what,
 					n);
 		if (families && !family_allowed(families, family))
-			return complain(why, cap, "%s %u is of the other family",
+			return COMPLAIN(why, cap, "%s %u is of the other family",
 					what, n);
 	}
 }
@@ -376,9 +366,9 @@ int ip_info_check(const struct kvp_ip *ip, char *why, size_t cap)
 
 	why[0] = '\0';
 	if (ip_id_parse(ip->adapter_id, mac, guid) == IP_ID_NONE)
-		return complain(why, cap, "the adapter is no GUID and no MAC");
+		return COMPLAIN(why, cap, "the adapter is no GUID and no MAC");
 	if (ip->family & ~(KVP_IP_V4 | KVP_IP_V6))
-		return complain(why, cap, "unknown family %u", ip->family);
+		return COMPLAIN(why, cap, "unknown family %u", ip->family);
 	err = check_addresses(ip, why, cap);
 	if (!err)
 		err = check_servers(ip->gateways, "gateway", ip, why, cap);

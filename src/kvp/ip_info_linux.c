@@ -12,7 +12,6 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,23 +21,15 @@ enum { PATH_CAP = 512, TEXT_MAX = 1 << 16 };
 
 /* The last TEXT_MAX - 1 bytes of a file as text in buf; "" when there is none.
  * Lease files grow at their end. */
-static bool read_tail(char buf[TEXT_MAX], const char *root, const char *fmt,
-		      ...) __attribute__((format(printf, 3, 4)));
-
-static bool read_tail(char buf[TEXT_MAX], const char *root, const char *fmt,
-		      ...)
+static bool read_tail(char buf[TEXT_MAX], const char *root, const char *name)
 {
-	char path[PATH_CAP], rest[PATH_CAP];
 	ssize_t n = 0, len = 0;
+	char path[PATH_CAP];
 	off_t size;
-	va_list ap;
 	int fd;
 
-	va_start(ap, fmt);
-	vsnprintf(rest, sizeof(rest), fmt, ap);
-	va_end(ap);
 	buf[0] = '\0';
-	if (snprintf(path, sizeof(path), "%s%s", root ? root : "", rest) >=
+	if (snprintf(path, sizeof(path), "%s%s", root ? root : "", name) >=
 	    (int)sizeof(path))
 		return false;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -64,10 +55,11 @@ void ip_info_match_guid(const struct netif_table *t, const char *guid,
 
 	for (size_t i = 0; text && i < t->n_ifs; i++) {
 		uint8_t mac[NETIF_MAC];
-		char here[37];
+		char path[64], here[37];
 
-		if (!read_tail(text, root, "/sys/class/net/%s/device/device_id",
-			       t->ifs[i].name))
+		snprintf(path, sizeof(path), "/sys/class/net/%s/device/device_id",
+			 t->ifs[i].name);
+		if (!read_tail(text, root, path))
 			continue;
 		text[strcspn(text, "\n")] = '\0';
 		match[i] = ip_id_parse(text, mac, here) == IP_ID_GUID &&
@@ -116,7 +108,7 @@ static bool dhclient_lease(char *text, const struct netif_table *t,
 
 		snprintf(path, sizeof(path), "%.*s%s%s",
 			 (int)(at - places[p]), places[p], i->name, at + 2);
-		if (read_tail(text, root, "%s", path) &&
+		if (read_tail(text, root, path) &&
 		    leases_ours(text, "fixed-address ", t, i))
 			return true;
 	}
@@ -127,7 +119,7 @@ static bool dhclient_lease(char *text, const struct netif_table *t,
 static bool nm_lease(char *text, const struct netif_table *t,
 		     const struct netif *i, const char *root)
 {
-	char dir[PATH_CAP], tail[NETIF_NAME + 8];
+	char dir[PATH_CAP], path[PATH_CAP], tail[NETIF_NAME + 8];
 	bool found = false;
 	struct dirent *e;
 	DIR *d;
@@ -139,9 +131,10 @@ static bool nm_lease(char *text, const struct netif_table *t,
 	while (d && !found && (e = readdir(d))) {
 		size_t len = strlen(e->d_name), n = strlen(tail);
 
+		snprintf(path, sizeof(path), "/var/lib/NetworkManager/%s",
+			 e->d_name);
 		if (len <= n || strcmp(e->d_name + len - n, tail) ||
-		    !read_tail(text, root, "/var/lib/NetworkManager/%s",
-			       e->d_name))
+		    !read_tail(text, root, path))
 			continue;
 		found = leases_ours(text, "ADDRESS=", t, i) ||
 			leases_ours(text, "fixed-address ", t, i);
@@ -163,7 +156,7 @@ static bool has_dynamic(const struct netif_table *t, const struct netif *i)
 bool ip_info_dhcp(const struct netif_table *t, const struct netif *i,
 		  const char *root)
 {
-	char *text;
+	char *text, path[64];
 	bool dhcp;
 
 	if (has_dynamic(t, i))
@@ -171,9 +164,9 @@ bool ip_info_dhcp(const struct netif_table *t, const struct netif *i,
 	text = malloc(TEXT_MAX);
 	if (!text)
 		return false;
-	dhcp = read_tail(text, root, "/run/systemd/netif/leases/%u",
-			 i->index) ||
-	       dhclient_lease(text, t, i, root) || nm_lease(text, t, i, root);
+	snprintf(path, sizeof(path), "/run/systemd/netif/leases/%u", i->index);
+	dhcp = read_tail(text, root, path) || dhclient_lease(text, t, i, root) ||
+	       nm_lease(text, t, i, root);
 	free(text);
 	return dhcp;
 }

@@ -58,7 +58,7 @@ struct netif_table {
 
 enum { NETIF_ROUTES = 1 };		/* netif_read(): default routes too */
 
-/* 0 or -errno. Free the table in either case. */
+/* 0, or -errno and an empty table. */
 int netif_read(struct netif_table *t, unsigned what);
 void netif_free(struct netif_table *t);
 

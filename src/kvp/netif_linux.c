@@ -304,18 +304,6 @@ static int dump(struct mnl_socket *nl, char *buf, const struct dump *d,
 	return r < 0 ? -errno : 0;
 }
 
-static int read_once(struct mnl_socket *nl, char *buf, struct netif_table *t,
-		     unsigned what)
-{
-	int err = dump(nl, buf, &link_dump, t);
-
-	if (!err)
-		err = dump(nl, buf, &addr_dump, t);
-	if (!err && what & NETIF_ROUTES)
-		err = dump(nl, buf, &route_dump, t);
-	return err;
-}
-
 static struct mnl_socket *open_netlink(void)
 {
 	const struct timeval tv = { .tv_sec = TIMEOUT_MS / 1000 };
@@ -332,38 +320,44 @@ static struct mnl_socket *open_netlink(void)
 	return nl;
 }
 
-int netif_read(struct netif_table *t, unsigned what)
+/* A socket for each try: what is left of a dump goes with it. */
+static int read_once(char *buf, struct netif_table *t, unsigned what)
 {
 	struct mnl_socket *nl = open_netlink();
-	char *buf = malloc(BUF);
-	int err = -EINTR;
+	int err;
 
-	*t = (struct netif_table){ 0 };
-	if (!nl || !buf) {
-		err = nl ? -ENOMEM : -errno;
-		goto out;
-	}
-	for (int i = 0; i < MAX_TRIES && err == -EINTR; i++) {
-		netif_free(t);
-		err = read_once(nl, buf, t, what);
-		if (err == -EINTR) {	/* what is left of the old dump */
-			mnl_socket_close(nl);
-			nl = open_netlink();
-			if (!nl)
-				err = -errno;
-		}
-	}
-	adopt_masters(t);
-out:
+	if (!nl)
+		return -errno;
+	err = dump(nl, buf, &link_dump, t);
+	if (!err)
+		err = dump(nl, buf, &addr_dump, t);
+	if (!err && what & NETIF_ROUTES)
+		err = dump(nl, buf, &route_dump, t);
+	mnl_socket_close(nl);
+	return err;
+}
+
+int netif_read(struct netif_table *t, unsigned what)
+{
+	char *buf = malloc(BUF);
+	int tries = 0, err;
+
+	do {
+		*t = (struct netif_table){ 0 };
+		err = buf ? read_once(buf, t, what) : -ENOMEM;
+		if (err)
+			netif_free(t);
+	} while (err == -EINTR && ++tries < MAX_TRIES);
 	free(buf);
-	if (nl)
-		mnl_socket_close(nl);
+	adopt_masters(t);
 	return err;
 }
 
 void netif_free(struct netif_table *t)
 {
 	free(t->ifs);
+	/* The analyser takes what the next try allocates for what this one
+	 * freed. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	free(t->addrs);
 	free(t->routes);
 	*t = (struct netif_table){ 0 };
