@@ -170,6 +170,16 @@ static void on_opened(void *arg, uint32_t relid, struct channel *c, int err)
 	ic_channel(kvp_ic(u->kvp), c);
 }
 
+/* What the host has, it has said: a service that it does not offer is no
+ * reason to wait. */
+static void on_offers_done(void *arg)
+{
+	struct utilsd *u = arg;
+
+	if (!u->n_offers)
+		log_info("vmbus: the host offers nothing that is served here");
+}
+
 static const char *bus_state_name(enum bus_state s)
 {
 	switch (s) {
@@ -196,7 +206,8 @@ static void on_bus_state(void *arg, enum bus_state s)
 }
 
 static const struct bus_ops bus_ops = {
-	.state = on_bus_state, .offer = on_offer, .rescind = on_rescind,
+	.state = on_bus_state, .offer = on_offer,
+	.offers_done = on_offers_done, .rescind = on_rescind,
 	.opened = on_opened,
 };
 

@@ -74,7 +74,6 @@ static const int never[] = {
 	SYS_add_key, SYS_request_key, SYS_keyctl, SYS_personality,
 	SYS_settimeofday, SYS_clock_settime, SYS_adjtimex,
 	SYS_sethostname, SYS_setdomainname, SYS_open_by_handle_at,
-	SYS_memfd_create,
 #ifdef SYS_mknod
 	SYS_mknod,
 #endif
