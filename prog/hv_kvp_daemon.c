@@ -78,12 +78,13 @@ static json_t *on_status(void *arg, struct ctl_conn *c, json_t *request)
 	struct kvpd_session_info info;
 	struct program *p = arg;
 	struct kvpd_stats st;
+	json_t *reply;
 
 	(void)c;
 	(void)request;
 	kvpd_session_info_get(p->session, &info);
 	kvpd_stats_get(p->kvpd, &st);
-	return json_pack(
+	reply = json_pack(
 		"{s:s, s:s?, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:s, s:I}",
 		"version", HV_VERSION,
 		"device", info.device,
@@ -98,6 +99,8 @@ static json_t *on_status(void *arg, struct ctl_conn *c, json_t *request)
 		"state_dir", p->conf.state_dir,
 		"uptime_ms",
 		(json_int_t)(loop_now_ms(p->loop) - p->started_ms));
+	/* a path need not be UTF-8, JSON must */
+	return reply ? reply : ctl_error("the state cannot be told as JSON");
 }
 
 static json_t *on_auto(void *arg, struct ctl_conn *c, json_t *request)

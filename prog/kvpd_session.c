@@ -86,7 +86,9 @@ static void say(struct kvpd_session *s, int err)
 		return;
 	s->said = err;
 	if (err == -ENOENT)
-		log_info("no driver at %s yet; waiting", s->cfg.devices[0]);
+		log_info("no driver yet (at %s%s); waiting",
+			 s->cfg.devices[s->cfg.n_devices - 1],
+			 s->cfg.n_devices > 1 ? " or the kernel's" : "");
 	else if (err == -EBUSY)
 		log_warn("another daemon has the driver; waiting for it to "
 			 "end");

@@ -3,12 +3,15 @@
 #include "kvp/kvpd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -277,6 +280,25 @@ static void a_pool_that_cannot_be_read_fails_its_request_only(void **state)
 	assert_int_equal(remove(g->dir.pool), 0);
 }
 
+static void a_pool_that_stays_locked_fails_in_time(void **state)
+{
+	struct kvp_msg m = { .op = KVP_SET, .pool = 1, .key = "k" };
+	struct rig *g = *state;
+	struct kvpd_cfg cfg = { .state_dir = g->dir.path, .no_sync = true,
+				.lock_timeout_ms = 20 };
+	int fd = open(g->dir.pool, O_RDWR | O_CLOEXEC);
+	unsigned failed;
+
+	kvpd_free(g->d);
+	g->d = kvpd_new(&cfg, &failed);
+	assert_non_null(g->d);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(kvpd_handle(g->d, &m), -ETIMEDOUT);
+	assert_int_equal(m.status, HV_E_FAIL);
+	close(fd);
+	assert_int_equal(ask(g, KVP_SET, 1, "k", "v").status, HV_S_OK);
+}
+
 static struct kvp_msg settings(const char *adapter, const char *addrs)
 {
 	struct kvp_msg m = { .op = KVP_SET_IP_INFO, .pool = 1 };
@@ -357,6 +379,7 @@ int main(void)
 		TEST(a_record_full_to_its_last_byte_is_cut_at_a_character),
 		TEST(what_is_not_utf8_in_a_file_is_made_so),
 		TEST(a_pool_that_cannot_be_read_fails_its_request_only),
+		TEST(a_pool_that_stays_locked_fails_in_time),
 		TEST(hostile_ip_settings_are_quoted_and_refused),
 		TEST(ip_settings_for_an_unknown_adapter_are_not_found),
 		TEST(an_empty_adapter_id_is_no_adapter),
