@@ -412,7 +412,13 @@ static int kvp_del(struct hvctl *c, int argc, char **argv)
 
 /* import ------------------------------------------------------------------ */
 
-struct import { struct items pool[N_POOLS]; bool named[N_POOLS]; };
+/* What was read; item[i] goes to pool[i]. */
+struct import {
+	struct hv_kvp_item *item;
+	unsigned *pool;
+	size_t n;
+	bool named[N_POOLS];
+};
 
 static int pool_of_json(json_t *entry, size_t at, unsigned fallback,
 			unsigned *id)
@@ -453,20 +459,15 @@ static int text_of_json(json_t *entry, size_t at, const char *name,
 }
 
 static int take_entry(struct import *im, json_t *entry, size_t at,
-		      unsigned fallback, size_t cap)
+		      unsigned fallback)
 {
-	struct hv_kvp_item *it;
-	unsigned id;
-	int r = pool_of_json(entry, at, fallback, &id);
+	struct hv_kvp_item *it = &im->item[at];
+	int r = pool_of_json(entry, at, fallback, &im->pool[at]);
 
 	if (r)
 		return r;
-	im->named[id] = true;
-	if (!im->pool[id].item)
-		im->pool[id].item = calloc(cap, sizeof(*it));
-	if (!im->pool[id].item)
-		return hvctl_fail(HVCTL_IO, "out of memory");
-	it = &im->pool[id].item[im->pool[id].n++];
+	im->named[im->pool[at]] = true;
+	im->n = at + 1;
 	r = text_of_json(entry, at, "key", HV_KVP_KEY_MAX, it->key);
 	if (!r && !*it->key)
 		r = hvctl_fail(HVCTL_USAGE, "entry %zu: the key is empty", at);
@@ -484,14 +485,34 @@ static int take_entries(struct hvctl *c, struct import *im, json_t *all)
 	if (!r && !json_is_array(all))
 		r = hvctl_fail(HVCTL_USAGE, "the input is no JSON array");
 	im->named[fallback] = c->pool != NULL;
+	im->item = calloc(json_array_size(all) + 1, sizeof(*im->item));
+	im->pool = calloc(json_array_size(all) + 1, sizeof(*im->pool));
+	if (!im->item || !im->pool)
+		r = hvctl_fail(HVCTL_IO, "out of memory");
 	json_array_foreach(all, i, entry)
 		if (!r)
-			r = take_entry(im, entry, i, fallback,
-				       json_array_size(all));
+			r = take_entry(im, entry, i, fallback);
 	for (unsigned id = 0; id < N_POOLS && !r; id++)
 		if (im->named[id])
 			r = may_write(c, id);
 	return r;
+}
+
+static int import_one(struct hvctl *c, struct import *im, unsigned id,
+		      struct hv_kvp *h)
+{
+	struct hv_kvp_item *own = calloc(im->n + 1, sizeof(*own));
+	size_t n = 0;
+	int r;
+
+	if (!own)
+		return hvctl_fail(HVCTL_IO, "out of memory");
+	for (size_t i = 0; i < im->n; i++)
+		if (im->pool[i] == id)
+			own[n++] = im->item[i];
+	r = hv_kvp_import(h, own, n, c->replace);
+	free(own);
+	return r < 0 ? fail_kvp(r) : 0;
 }
 
 /* Everything is checked and open before the first pool is changed. */
@@ -503,14 +524,9 @@ static int import_pools(struct hvctl *c, struct import *im)
 	for (unsigned id = 0; id < N_POOLS && !r; id++)
 		if (im->named[id])
 			r = open_pool(c, id, HV_KVP_WRITE, &h[id]);
-	for (unsigned id = 0; id < N_POOLS && !r; id++) {
-		if (!h[id])
-			continue;
-		r = hv_kvp_import(h[id], im->pool[id].item, im->pool[id].n,
-				  c->replace);
-		if (r < 0)
-			r = fail_kvp(r);
-	}
+	for (unsigned id = 0; id < N_POOLS && !r; id++)
+		if (h[id])
+			r = import_one(c, im, id, h[id]);
 	for (unsigned id = 0; id < N_POOLS; id++)
 		hv_kvp_close(h[id]);
 	return r;
@@ -546,8 +562,8 @@ static int kvp_import(struct hvctl *c, int argc, char **argv)
 
 	if (!r)
 		r = import_pools(c, &im);
-	for (unsigned id = 0; id < N_POOLS; id++)
-		free(im.pool[id].item);
+	free(im.item);
+	free(im.pool);
 	json_decref(all);
 	return r;
 }

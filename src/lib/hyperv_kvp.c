@@ -249,22 +249,27 @@ API ssize_t hv_kvp_count(struct hv_kvp *h)
 	return n < 0 ? fail_pool(h, (int)n) : n;
 }
 
-struct list { struct hv_kvp_item *items; size_t n, cap; };
+struct list { struct hv_kvp_item *items; size_t n, cap; bool failed; };
+
+static int list_grow(struct list *l)
+{
+	size_t cap = l->cap ? l->cap * 2 : 16;
+	struct hv_kvp_item *more = reallocarray(l->items, cap, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	l->items = more;
+	l->cap = cap;
+	return 0;
+}
 
 static bool list_add(void *arg, const struct pool_kv *kv)
 {
 	struct list *l = arg;
-	size_t cap = l->cap ? l->cap * 2 : 16;
-	struct hv_kvp_item *more = l->items;
 
-	if (l->n == l->cap) {
-		more = reallocarray(l->items, cap, sizeof(*more));
-		if (!more) {
-			l->n = SIZE_MAX;
-			return false;
-		}
-		l->items = more;
-		l->cap = cap;
+	if (l->n == l->cap && list_grow(l) < 0) {
+		l->failed = true;
+		return false;
 	}
 	strcpy(l->items[l->n].key, kv->key);
 	strcpy(l->items[l->n++].value, kv->value);
@@ -281,7 +286,7 @@ API int hv_kvp_list(struct hv_kvp *h, struct hv_kvp_item **items, size_t *n)
 	if (r < 0)
 		return r;
 	r = h->pool ? pool_each(h->pool, list_add, &l) : 0;
-	if (l.n == SIZE_MAX)
+	if (l.failed)
 		r = -ENOMEM;
 	if (r < 0 && r != -ENOENT) {
 		free(l.items);

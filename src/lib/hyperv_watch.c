@@ -68,6 +68,7 @@ static int record_copy(struct record *r, const struct hv_kvp_item *item)
 static int state_copy(struct state *s, const struct hv_kvp_item *items,
 		      size_t n)
 {
+	s->n = 0;
 	s->rec = calloc(n ? n : 1, sizeof(*s->rec));
 	if (!s->rec)
 		return kvp_fail(-ENOMEM, "out of memory");
@@ -118,7 +119,7 @@ static struct record **sorted(struct record *r, size_t n)
 	for (size_t i = 0; p && i < n; i++)
 		p[i] = &r[i];
 	if (p)
-		qsort(p, n, sizeof(struct record *), by_key);
+		qsort(p, n, sizeof(void *), by_key);
 	return p;
 }
 
