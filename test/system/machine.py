@@ -35,11 +35,12 @@ def _die_with_parent():
 
 
 class Machine:
-    def __init__(self, build, daemon="ours", settings=""):
+    def __init__(self, build, daemon="ours", settings="", host_args=()):
         self.build = os.path.abspath(build)
         self.dir = tempfile.mkdtemp(prefix="hvsys.")
         self.state = f"{self.dir}/state"
         self.children = []
+        self.host_args = host_args
         try:
             os.mkdir(self.state)
             with open(f"{self.dir}/conf", "w", encoding="utf-8") as conf:
@@ -51,7 +52,7 @@ class Machine:
 
     def _start(self, daemon):
         self.spawn(f"{self.build}/prog/hvhost", "run", "--dir",
-                   f"{self.dir}/host")
+                   f"{self.dir}/host", *self.host_args)
         self.spawn(f"{self.build}/prog/hv_utilsd", "-n", "--config",
                    f"{self.dir}/conf", "--run-dir", self.dir, "--host",
                    f"{self.dir}/host/vmbus")
@@ -62,6 +63,8 @@ class Machine:
                 "--state-dir", self.state)
         else:
             self.daemon = self.start_debian()
+        while not os.path.exists(f"{self.dir}/host/ctl"):
+            assert self.children[0].poll() is None, self.log()
         self.hvhost("wait", "ready", "--timeout", "10")
 
     def start_debian(self):
