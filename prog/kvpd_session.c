@@ -135,16 +135,21 @@ static void on_version(struct kvpd_session *s, const uint8_t *buf, size_t len)
 			   strlen(s->version)));
 }
 
+/* key: what was asked for. */
 static void log_request(const struct kvp_msg *m, const char *key)
 {
 	char quoted[256];
 
 	if (!log_enabled(LOG_LEVEL_DEBUG))
 		return;
-	log_debug("%s pool %u index %u %s: status 0x%08x",
-		  kvp_op_name(m->op), m->pool, m->index,
-		  log_quote(quoted, sizeof(quoted), key, strlen(key)),
-		  m->status);
+	if (m->op == KVP_ENUMERATE)
+		log_debug("ENUMERATE pool %u: record %u, status 0x%08x",
+			  m->pool, m->index, m->status);
+	else
+		log_debug("%s pool %u: %s, status 0x%08x", kvp_op_name(m->op),
+			  m->pool,
+			  log_quote(quoted, sizeof(quoted), key, strlen(key)),
+			  m->status);
 }
 
 /* A full disk fails every request; one line tells as much as thousands. */
