@@ -165,9 +165,11 @@ static void resolver_domain(char *out, size_t cap, const char *resolv)
 		if (!word || (strcmp(word, "domain") && strcmp(word, "search")))
 			continue;
 		word = strtok_r(NULL, " \t\r", &save);
-		if (word && strcmp(word, "."))
+		if (word && strcmp(word, "."))	/* "." is no domain */
 			snprintf(out, cap, "%s", word);
 	}
+	if (out[0] && out[strlen(out) - 1] == '.')
+		out[strlen(out) - 1] = '\0';
 }
 
 void auto_fqdn(char *out, size_t cap, const char *host, const char *hosts,

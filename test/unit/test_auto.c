@@ -88,6 +88,7 @@ static void the_full_name_comes_from_files(void **state)
 		{ "vm.example.org", "127.0.1.1 vm.other vm\n", "domain d.e",
 		  "vm.example.org" },
 		{ "vm", "1.2.3.4 vm.example.org\n", "", "vm" },
+		{ "vm", "", "search example.org.\n", "vm.example.org" },
 		{ "vm", "", "domain a.b\nsearch c.d e.f\n", "vm.c.d" },
 	};
 	char v[256];
