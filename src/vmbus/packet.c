@@ -1,7 +1,9 @@
 /* vmbus/packet.c - packet descriptors and their range lists. */
 #include "vmbus/packet.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <string.h>
 
 enum { PAGE = 4096, LEN8_MAX = 0xffff };
 
@@ -13,24 +15,32 @@ static bool type_ok(uint16_t type)
 
 int packet_get(struct packet *p, const void *buf, size_t len)
 {
-	struct rd r = rd_of(buf, len);
-	uint16_t type = rd_le16(&r);
-	size_t offset = (size_t)rd_le16(&r) * 8;
-	size_t total = (size_t)rd_le16(&r) * 8;
-	uint16_t flags = rd_le16(&r);
-	uint64_t xact = rd_le64(&r);
+	const uint8_t *bytes = buf;
+	size_t offset, total;
+	uint16_t type, flags;
+	uint64_t head, xact;
 
-	if (r.bad || total != len || offset < PACKET_DESC || offset > total)
+	if (len < PACKET_DESC)
+		return -EBADMSG;
+	memcpy(&head, bytes, 8);
+	memcpy(&xact, bytes + 8, 8);
+	head = le64toh(head);
+	type = (uint16_t)head;
+	offset = (size_t)(head >> 16 & 0xffff) * 8;
+	total = (size_t)(head >> 32 & 0xffff) * 8;
+	flags = (uint16_t)(head >> 48);
+
+	if (total != len || offset < PACKET_DESC || offset > total)
 		return -EBADMSG;
 	if (!type_ok(type) || flags & ~PACKET_WANT_COMPLETION)
 		return -EBADMSG;
 	*p = (struct packet){
 		.type = type,
 		.flags = flags,
-		.xact = xact,
-		.ranges = r.p,
+		.xact = le64toh(xact),
+		.ranges = bytes + PACKET_DESC,
 		.ranges_len = offset - PACKET_DESC,
-		.data = r.p + (offset - PACKET_DESC),
+		.data = bytes + offset,
 		.len = total - offset,
 	};
 	return 0;
@@ -45,16 +55,15 @@ int packet_desc_put(uint8_t out[PACKET_DESC], const struct packet *p)
 {
 	size_t offset = PACKET_DESC + p->ranges_len;
 	size_t total = packet_size(p);
-	uint64_t head;
+	uint64_t word[2];
 
 	if (p->ranges_len % 8 || total / 8 > LEN8_MAX || total < p->len)
 		return -EMSGSIZE;
-	head = p->type | (uint64_t)(offset / 8) << 16 |
-	       (uint64_t)(total / 8) << 32 | (uint64_t)p->flags << 48;
-	for (unsigned i = 0; i < 8; i++) {
-		out[i] = (uint8_t)(head >> 8 * i);
-		out[8 + i] = (uint8_t)(p->xact >> 8 * i);
-	}
+	word[0] = htole64(p->type | (uint64_t)(offset / 8) << 16 |
+			  (uint64_t)(total / 8) << 32 |
+			  (uint64_t)p->flags << 48);
+	word[1] = htole64(p->xact);
+	memcpy(out, word, sizeof(word));
 	return 0;
 }
 

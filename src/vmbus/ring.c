@@ -13,6 +13,7 @@
  */
 #include "vmbus/ring.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -103,6 +104,22 @@ size_t ring_space(size_t len)
 	return ((len + 7) & ~(size_t)7) + RING_TRAILER;
 }
 
+/* Small packets are most of them, and a call to memcpy would be most of their
+ * cost: copy up to 128 bytes by 16, the last 16 over again. */
+static inline void copy(uint8_t *dst, const void *from, size_t n)
+{
+	const uint8_t *src = from;
+
+	if (n - 16 > 128 - 16) {
+		if (n)
+			memcpy(dst, src, n);
+		return;
+	}
+	for (size_t i = 0; i < n - 16; i += 16)
+		memcpy(dst + i, src + i, 16);
+	memcpy(dst + n - 16, src + n - 16, 16);
+}
+
 /* The writer's side. */
 
 static int look_at_reader(struct ring_tx *r)
@@ -130,44 +147,72 @@ int ring_fits(struct ring_tx *r, size_t len)
 	return fits(r, ring_space(len));
 }
 
-/* Copy to where wr is and move it. */
-static void copy_in(struct ring_tx *r, const void *src, size_t n)
+/* Copy to offset `at`, over the end if it comes to that; the offset after. */
+static uint32_t copy_in(const struct ring_tx *r, uint32_t at, const void *src,
+			size_t n)
 {
-	size_t to_end = r->size - r->wr;
+	size_t to_end = r->size - at;
 
 	if (n < to_end) {
-		memcpy(r->data + r->wr, src, n);
-		r->wr += (uint32_t)n;
-	} else {
-		memcpy(r->data + r->wr, src, to_end);
-		if (n > to_end)
-			memcpy(r->data, (const uint8_t *)src + to_end,
-			       n - to_end);
-		r->wr = (uint32_t)(n - to_end);
+		copy(r->data + at, src, n);
+		return at + (uint32_t)n;
 	}
+	copy(r->data + at, src, to_end);
+	copy(r->data, (const uint8_t *)src + to_end, n - to_end);
+	return (uint32_t)(n - to_end);
+}
+
+/* The same for a packet that does not reach the end of the ring: no checks,
+ * and the padding is written whole, below the last bytes. */
+static void put_straight(struct ring_tx *r, const struct iovec *iov,
+			 unsigned n, size_t space, uint64_t trailer)
+{
+	uint8_t *p = r->data + r->wr;
+
+	memset(p + space - 16, 0, 8);
+	memcpy(p + space - 8, &trailer, 8);
+	for (unsigned i = 0; i < n; i++) {
+		copy(p, iov[i].iov_base, iov[i].iov_len);
+		p += iov[i].iov_len;
+	}
+	r->wr += (uint32_t)space;
+}
+
+static void put_around(struct ring_tx *r, const struct iovec *iov, unsigned n,
+		       size_t space, uint64_t trailer)
+{
+	static const uint8_t zero[8];
+	uint32_t at = r->wr;
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		at = copy_in(r, at, iov[i].iov_base, iov[i].iov_len);
+		len += iov[i].iov_len;
+	}
+	at = copy_in(r, at, zero, space - sizeof(trailer) - len);
+	r->wr = copy_in(r, at, &trailer, sizeof(trailer));
 }
 
 int ring_put(struct ring_tx *r, const struct iovec *iov, unsigned n)
 {
-	static const uint8_t zero[8];
-	uint64_t trailer = (uint64_t)r->wr << 32;	/* little endian host */
-	size_t len = 0;
-	int ok;
+	uint64_t trailer = htole64((uint64_t)r->wr << 32);
+	size_t len = 0, space;
 
 	for (unsigned i = 0; i < n; i++)
 		len += iov[i].iov_len;
-	if (ring_space(len) >= r->size)
+	space = ring_space(len);
+	if (space >= r->size)
 		return -EMSGSIZE;
-	ok = ring_fits(r, len);
-	if (ok <= 0)
-		return ok < 0 ? ok : -EAGAIN;
-
-	for (unsigned i = 0; i < n; i++)
-		if (iov[i].iov_len)
-			copy_in(r, iov[i].iov_base, iov[i].iov_len);
-	if (len % 8)
-		copy_in(r, zero, 8 - len % 8);
-	copy_in(r, &trailer, sizeof(trailer));
+	if (!fits(r, space)) {
+		if (look_at_reader(r) < 0)
+			return -EBADMSG;
+		if (!fits(r, space))
+			return -EAGAIN;
+	}
+	if (len >= RING_PACKET_MIN && space < r->size - r->wr)
+		put_straight(r, iov, n, space, trailer);
+	else
+		put_around(r, iov, n, space, trailer);
 	return 0;
 }
 
@@ -218,15 +263,15 @@ static int look_at_writer(struct ring_rx *r)
 	return 0;
 }
 
-static void copy_out(const struct ring_rx *r, void *dst, size_t n)
+static void copy_out(const struct ring_rx *r, uint8_t *dst, size_t n)
 {
 	size_t to_end = r->size - r->rd;
 
 	if (n <= to_end) {
-		memcpy(dst, r->data + r->rd, n);
+		copy(dst, r->data + r->rd, n);
 	} else {
-		memcpy(dst, r->data + r->rd, to_end);
-		memcpy((uint8_t *)dst + to_end, r->data, n - to_end);
+		copy(dst, r->data + r->rd, to_end);
+		copy(dst + to_end, r->data, n - to_end);
 	}
 }
 
@@ -252,7 +297,7 @@ ssize_t ring_get(struct ring_rx *r, void *buf, size_t cap)
 	}
 	avail = used(r->rd, r->wr, r->size);
 	head = load_head(r);
-	len = (uint32_t)(head >> 32 & 0xffff) * 8;	/* len8 */
+	len = (uint32_t)(le64toh(head) >> 32 & 0xffff) * 8;	/* len8 */
 	if (len < RING_PACKET_MIN || len + RING_TRAILER > avail)
 		return -EBADMSG;
 	if (len > cap)
