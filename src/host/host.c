@@ -19,6 +19,7 @@ struct dev {
 
 struct host {
 	struct loop *loop;
+	uint64_t start_ms;
 	struct host_profile profile;
 	char vm_name[64];
 	struct host_trace *trace;
@@ -41,6 +42,11 @@ static const struct ic_row {
 };
 
 enum { RING_HEAD = 4096, RING_WRITE = 0, RING_READ = 4, RING_MASK = 8 };
+
+uint64_t host_now_ms(const struct host *h)
+{
+	return loop_now_ms(h->loop) - h->start_ms;
+}
 
 /* Telling ---------------------------------------------------------------- */
 
@@ -75,7 +81,7 @@ static void add_violation(struct host *h, const char *ic, const char *text)
 	struct host_violation *v = &h->kept[h->n_violations % HOST_VIOLATIONS];
 
 	h->n_violations++;
-	v->t_ms = loop_now_ms(h->loop);
+	v->t_ms = host_now_ms(h);
 	v->ic = ic;
 	snprintf(v->text, sizeof(v->text), "%s", text);
 	host_trace_event(h->trace, ic, "violation");
@@ -257,6 +263,7 @@ struct host *host_new(struct loop *l, const struct host_cfg *cfg)
 	if (!h)
 		return NULL;
 	h->loop = l;
+	h->start_ms = loop_now_ms(l);
 	h->profile = *cfg->profile;
 	h->trace = cfg->trace;
 	snprintf(h->vm_name, sizeof(h->vm_name), "%s", cfg->vm_name);

@@ -43,6 +43,7 @@ struct host *host_new(struct loop *l, const struct host_cfg *cfg);
 void host_free(struct host *h);		/* NULL is fine */
 
 struct loop *host_loop(const struct host *h);
+uint64_t host_now_ms(const struct host *h);	/* since it was made */
 const struct host_profile *host_profile_of(const struct host *h);
 const char *host_vm_name(const struct host *h);
 struct host_ic *host_ic_of(const struct host *h, enum host_ic_id id);

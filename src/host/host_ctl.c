@@ -485,7 +485,7 @@ static json_t *cmd_advance(void *arg, struct ctl_conn *c, json_t *r)
 		return bad_member("ms");
 	loop_advance(host_loop(hc->host), (uint64_t)json_integer_value(ms));
 	return json_pack("{s:I}", "time_ms",
-			 (json_int_t)loop_now_ms(host_loop(hc->host)));
+			 (json_int_t)host_now_ms(hc->host));
 }
 
 static const struct ctl_command commands[] = {

@@ -229,7 +229,7 @@ json_t *host_json_status(const struct host *h)
 			 " s:{s:b, s:I, s:I, s:I}}",
 			 "vm", host_vm_name(h), "profile", p->name,
 			 "personality", p->strict ? "strict" : "lenient",
-			 "time_ms", (json_int_t)loop_now_ms(host_loop(h)),
+			 "time_ms", (json_int_t)host_now_ms(h),
 			 "guest", host_guest(h),
 			 "vmbus", version(host_guest_version(h)),
 			 "guests", (json_int_t)host_guests(h), "ics", ics,

@@ -28,6 +28,7 @@ struct job {
 	host_kvp_done done;
 	void *arg;
 	uint64_t took_ms;
+	bool mangled;			/* the guest got something else */
 	uint32_t status;		/* JOB_PUSH: the first failure */
 	uint32_t version;		/* agreed when it was asked */
 	size_t at;			/* JOB_PUSH: requests sent */
@@ -238,6 +239,7 @@ int host_kvp_request(struct host_kvp *k, const struct host_kvp_msg *m,
 	if (!j)
 		return -ENOMEM;
 	j->msg = *m;
+	j->mangled = f && host_fault_mangles(f);
 	err = ask(j, f);
 	if (err < 0)
 		free_job(j);
@@ -435,7 +437,8 @@ static void answered(void *arg, const struct host_ic_answer *a)
 	if (err == 0 && a->status == HV_S_OK &&
 	    host_kvp_get(&j->msg, a->body, a->body_len, j->version,
 			 host_ic_strict(k->ic), &why) < 0) {
-		host_ic_malformed(k->ic, why);
+		if (!j->mangled)
+			host_ic_malformed(k->ic, why);
 		err = -EBADMSG;
 	}
 	if (j->kind == JOB_PUSH && (err == 0 || err == -ETIMEDOUT))
@@ -636,5 +639,5 @@ void host_kvp_lost(struct host_kvp *k)
 
 bool host_kvp_pushed(const struct host_kvp *k)
 {
-	return k->pushed;
+	return k->pushed && host_ic_state_get(k->ic) != HOST_IC_CLOSED;
 }

@@ -468,6 +468,13 @@ static enum verdict look_unanswered(struct host_run *r, struct result *res,
 	return look_number(r, stats(r)->unanswered, want, "unanswered");
 }
 
+static enum verdict look_negotiations(struct host_run *r, struct result *res,
+				      const json_t *want)
+{
+	(void)res;
+	return look_number(r, stats(r)->negotiations, want, "negotiations");
+}
+
 static enum verdict look_late(struct host_run *r, struct result *res,
 			      const json_t *want)
 {
@@ -567,6 +574,7 @@ static const struct look {
 	{ "took-at-most-ms", look_took, true, true, JSON_INTEGER },
 	{ "violations", look_violations, false, false, JSON_INTEGER },
 	{ "unanswered", look_unanswered, false, false, JSON_INTEGER },
+	{ "negotiations", look_negotiations, false, false, JSON_INTEGER },
 	{ "late", look_late, false, false, JSON_INTEGER },
 	{ "stale", look_stale, false, false, JSON_INTEGER },
 	{ "state", look_state, false, false, JSON_STRING },

@@ -14,6 +14,7 @@ enum { TRACE_VERSION = 1, TRACE_DATA_MAX = 65536 };
 struct host_trace {
 	FILE *file;
 	struct loop *loop;
+	uint64_t start_ms;
 	int err;
 };
 
@@ -27,6 +28,11 @@ static void put_line(struct host_trace *t, json_t *line)
 	json_decref(line);
 }
 
+static json_int_t now(const struct host_trace *t)
+{
+	return (json_int_t)(loop_now_ms(t->loop) - t->start_ms);
+}
+
 struct host_trace *host_trace_create(struct loop *l, const char *path,
 				     const char *profile)
 {
@@ -35,6 +41,7 @@ struct host_trace *host_trace_create(struct loop *l, const char *path,
 	if (!t)
 		return NULL;
 	t->loop = l;
+	t->start_ms = loop_now_ms(l);
 	t->file = fopen(path, "we");
 	if (!t->file) {
 		free(t);
@@ -85,7 +92,7 @@ void host_trace_packet(struct host_trace *t, const char *ch, bool to_guest,
 		n--;
 	hex = to_hex(p->data, n);
 	put_line(t, json_pack("{s:I, s:s, s:s, s:i, s:i, s:I, s:I, s:s}",
-			      "t_ms", (json_int_t)loop_now_ms(t->loop),
+			      "t_ms", now(t),
 			      "ch", ch, "dir", to_guest ? "h2g" : "g2h",
 			      "type", p->type, "flags", p->flags,
 			      "xact", (json_int_t)p->xact,
@@ -99,8 +106,7 @@ void host_trace_event(struct host_trace *t, const char *ch, const char *event)
 	if (!t)
 		return;
 	put_line(t, json_pack("{s:I, s:s*, s:s}", "t_ms",
-			      (json_int_t)loop_now_ms(t->loop), "ch", ch,
-			      "event", event));
+			      now(t), "ch", ch, "event", event));
 }
 
 /* Reading ---------------------------------------------------------------- */
@@ -271,10 +277,6 @@ static void print_versions(FILE *out, const struct host_ic_msg *m)
 
 static void print_item(FILE *out, const struct host_kvp_msg *m, bool to_guest)
 {
-	if (to_guest && m->op == KVP_ENUMERATE) {
-		fprintf(out, " index %u", m->index);
-		return;
-	}
 	if (to_guest || m->op == KVP_ENUMERATE) {
 		fputc(' ', out);
 		print_text(out, m->item.key);
@@ -309,7 +311,7 @@ static void print_ip(FILE *out, const struct host_kvp_msg *m, bool to_guest)
 static bool has_content(const struct host_ic_msg *ic, uint8_t op, bool to_guest)
 {
 	return op < KVP_N_OPS &&
-		(to_guest || (ic->status == HV_S_OK && op != KVP_SET &&
+		(to_guest ? op != KVP_ENUMERATE : (ic->status == HV_S_OK && op != KVP_SET &&
 			      op != KVP_DELETE && op != KVP_SET_IP_INFO));
 }
 
@@ -325,6 +327,9 @@ static void print_kvp(FILE *out, const struct host_ic_msg *ic,
 	fprintf(out, "%s", kvp_op_name(m.op));
 	if (m.op <= KVP_ENUMERATE)
 		fprintf(out, " pool %u", m.pool);
+	rd_skip(&r, 2);
+	if (m.op == KVP_ENUMERATE)
+		fprintf(out, " index %u", rd_le32(&r));
 	if (!to_guest)
 		fprintf(out, ": %s", host_status_name(ic->status));
 	if (!has_content(ic, m.op, to_guest))

@@ -30,8 +30,8 @@ struct rig {
 	bool reopen;			/* its channel broke */
 	struct kvp *kvp;
 	struct kvpd *kvpd;
-	bool asked;			/* the daemon has a request */
-	struct kvp_msg request;
+	unsigned asked;			/* requests that the daemon has */
+	struct kvp_msg requests[8];	/* the oldest first */
 };
 
 /* Guest: channel --------------------------------------------------------- */
@@ -134,20 +134,24 @@ static int daemon_gets(void *arg, const void *buf, size_t len)
 {
 	struct rig *g = arg;
 
-	g->asked = kvp_devmsg_get_request(&g->request, KVP_FORM_FREEBSD, buf,
-					  len) == 0;
+	if (g->asked == sizeof(g->requests) / sizeof(g->requests[0]))
+		return -EAGAIN;
+	kvp_devmsg_get_request(&g->requests[g->asked++], KVP_FORM_FREEBSD, buf,
+			       len);
 	return 0;
 }
 
 static bool daemon_answers(struct rig *g)
 {
+	struct kvp_msg m = g->requests[0];
 	uint8_t buf[KVP_DEVMSG_MAX];
 
 	if (!g->asked)
 		return false;
-	g->asked = false;
-	kvpd_handle(g->kvpd, &g->request);
-	kvp_devmsg_put_answer(buf, KVP_FORM_FREEBSD, &g->request);
+	g->asked--;
+	memmove(g->requests, g->requests + 1, g->asked * sizeof(m));
+	kvpd_handle(g->kvpd, &m);
+	kvp_devmsg_put_answer(buf, KVP_FORM_FREEBSD, &m);
 	kvp_daemon_message(g->kvp, buf, kvp_devmsg_size(KVP_FORM_FREEBSD));
 	return true;
 }
