@@ -76,6 +76,7 @@ def run(program, build):
 
 
 def main(build, names):
+    build = os.path.abspath(build)
     programs = [p for p in sorted(glob.glob(f"{build}/test/bench/bench_*"))
                 if os.path.isfile(p) and os.access(p, os.X_OK)
                 and (not names or os.path.basename(p)[6:] in names)]
@@ -93,7 +94,7 @@ def main(build, names):
     missed = [row["name"] for row in all_rows if meets(row) is False]
     print(f"\n{len(all_rows)} rows, {len(missed)} bars missed"
           f"{': ' + ', '.join(missed) if missed else ''}"
-          f"; also in {build}/bench.json")
+          f"; also in {os.path.relpath(build)}/bench.json")
     return 0 if good and not missed else 1
 
 
