@@ -162,9 +162,9 @@ static struct bus_gpadl *find_gpadl(struct bus *b, uint32_t handle)
 	return g;
 }
 
-static void drop_gpadl(struct bus_gpadl *g)
+static void drop_gpadl(struct bus *b, struct bus_gpadl *g)
 {
-	struct bus_gpadl **at = &g->bus->gpadls;
+	struct bus_gpadl **at = &b->gpadls;
 
 	while (*at != g)
 		at = &(*at)->next;
@@ -271,7 +271,7 @@ void bus_gpadl_free(struct bus_gpadl *g)
 	}
 	if (g->state == GPADL_READY)
 		send_teardown(g);
-	drop_gpadl(g);
+	drop_gpadl(g->bus, g);
 }
 
 void *bus_gpadl_mem(const struct bus_gpadl *g)
@@ -294,7 +294,7 @@ static void on_gpadl_created(struct bus *b, const struct vmbus_msg *m)
 	if (g->state == GPADL_ABANDONED) {
 		if (ok)
 			send_teardown(g);
-		drop_gpadl(g);
+		drop_gpadl(b, g);
 	} else if (g->state == GPADL_CREATING) {
 		g->state = ok ? GPADL_READY : GPADL_FAILED;
 		g->done(g->arg, ok ? 0 : -EIO);
@@ -514,9 +514,9 @@ void bus_close(struct bus *b, uint32_t relid)
 /* Offers. */
 
 /* Free all that hangs on an offer; returns whether an open is unanswered. */
-static bool forget_offer(struct offer *o)
+static bool forget_offer(struct bus *b, struct offer *o)
 {
-	struct offer **at = &o->bus->offers;
+	struct offer **at = &b->offers;
 	bool unanswered = o->queued || (o->conn && !o->conn->abandoned &&
 					o->conn->state != CONN_OPEN);
 
@@ -528,15 +528,15 @@ static bool forget_offer(struct offer *o)
 	if (o->conn)
 		conn_free(o->conn);
 	/* The host forgets GPADLs with the relid, unanswered ones too. */
-	for (struct bus_gpadl *g = o->bus->gpadls, *next; g; g = next) {
+	for (struct bus_gpadl *g = b->gpadls, *next; g; g = next) {
 		next = g->next;
 		if (g->relid != o->info.relid)
 			continue;
 		if (g->state == GPADL_READY)
 			send_teardown(g);
-		drop_gpadl(g);
+		drop_gpadl(b, g);
 	}
-	o->bus->n_offers--;
+	b->n_offers--;
 	free(o);
 	return unanswered;
 }
@@ -546,7 +546,7 @@ static void rescind(struct offer *o)
 	struct bus *b = o->bus;
 	uint32_t relid = o->info.relid;
 
-	if (forget_offer(o))
+	if (forget_offer(b, o))
 		report(b, relid, NULL, -ENODEV);
 	if (!b->dead)
 		b->ops->rescind(b->arg, relid);
@@ -699,14 +699,18 @@ static int connect_or_wait(struct bus *b)
 	return err;
 }
 
+static void connect_again(struct bus *b)
+{
+	if (!b->sock && connect_or_wait(b) == 0)
+		set_state(b, BUS_CONTACT);
+}
+
 static void look_again(void *arg)
 {
 	struct bus *b = arg;
 
-	if (b->sock || connect_or_wait(b) < 0)
-		return;
 	enter(b);
-	set_state(b, BUS_CONTACT);
+	connect_again(b);
 	leave(b);
 }
 
@@ -737,7 +741,7 @@ static void lose_host(struct bus *b, bool reconnect)
 	if (b->dead || b->sock)
 		return;
 	if (reconnect && was_up && may_reconnect(b)) {
-		look_again(b);
+		connect_again(b);
 		return;
 	}
 	if (shm_wait_start(b->wait) < 0 || was_up || refused)
@@ -784,9 +788,9 @@ void bus_free(struct bus *b)
 	shm_sock_free(b->sock);
 	b->sock = NULL;
 	while (b->offers)
-		forget_offer(b->offers);
+		forget_offer(b, b->offers);
 	while (b->gpadls)
-		drop_gpadl(b->gpadls);
+		drop_gpadl(b, b->gpadls);
 	shm_wait_free(b->wait);
 	loop_timer_cancel(&b->retry);
 	if (!b->depth)

@@ -236,7 +236,7 @@ static int read_one(struct shm_sock *s)
 {
 	uint8_t buf[VMBUS_MSG_MAX];
 	struct vmbus_msg m;
-	struct shm_fds fds;
+	struct shm_fds fds = { .n = 0 };
 	size_t len = 0;
 	int err = receive(s, buf, &len, &fds);
 

@@ -1388,7 +1388,7 @@ static void a_relid_is_not_used_again_before_it_is_released(void **state)
 {
 	struct rig *g = *state;
 	int fd = raw_guest(g);
-	struct vmbus_msg m;
+	struct vmbus_msg m = { 0 };
 
 	host_offer_rescind(g->dev[0].offer);
 	host_offer_again(g->dev[0].offer);
