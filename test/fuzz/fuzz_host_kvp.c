@@ -23,6 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	m = (struct host_kvp_msg){ .op = data[0] & 7 };
+	(void)host_kvp_peek(&m, data + 1, size - 1,
+			    data[0] & 8 ? 0x50000 : 0x40000, &why);
+	m = (struct host_kvp_msg){ .op = data[0] & 7 };
+	why = NULL;
 	if (host_kvp_get(&m, data + 1, size - 1,
 			 data[0] & 8 ? 0x50000 : 0x40000, data[0] & 16,
 			 &why) < 0) {
