@@ -3,7 +3,7 @@ processes: hvhost, hv_utilsd and a KVP daemon. For the system tests.
 
     with Machine(build) as m:
         m.hvhost("kvp", "set", "key", "value")
-        print(m.hvctl("kvp", "get", "external", "key"))
+        print(m.hvctl("kvp", "get", "key", "--pool", "external"))
 """
 import ctypes
 import os
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 DEBIAN = "peers/hyperv-daemons/usr/sbin/hv_kvp_daemon"
 CLOUD_INIT = "peers/cloud-init/usr/lib/python3/dist-packages"
@@ -51,29 +52,50 @@ class Machine:
             raise
 
     def _start(self, daemon):
-        self.spawn(f"{self.build}/prog/hvhost", "run", "--dir",
-                   f"{self.dir}/host", *self.host_args)
-        self.spawn(f"{self.build}/prog/hv_utilsd", "-n", "--config",
-                   f"{self.dir}/conf", "--run-dir", self.dir, "--host",
-                   f"{self.dir}/host/vmbus")
-        if daemon == "ours":
-            self.daemon = self.spawn(
+        self.start_until("guests connect", f"{self.build}/prog/hvhost", "run",
+                         "--dir", f"{self.dir}/host")
+        self.start_until("serving", f"{self.build}/prog/hv_utilsd", "-n",
+                         "--config", f"{self.dir}/conf", "--run-dir",
+                         self.dir, "--host", f"{self.dir}/host/vmbus")
+        self.daemon = self.start_daemon(daemon)
+        self.hvhost("wait", "ready", "--timeout", "10")
+
+    def start_daemon(self, which="ours"):
+        """Ours, or Debian's hv_kvp_daemon, unmodified, on our device."""
+        if which == "ours":
+            return self.start_until(
+                "registered with the driver",
                 f"{self.build}/prog/hv_kvp_daemon", "-n", "--config",
                 f"{self.dir}/conf", "--run-dir", self.dir,
                 "--state-dir", self.state)
-        else:
-            self.daemon = self.start_debian()
-        while not os.path.exists(f"{self.dir}/host/ctl"):
-            assert self.children[0].poll() is None, self.log()
-        self.hvhost("wait", "ready", "--timeout", "10")
-
-    def start_debian(self):
-        """Debian's hv_kvp_daemon, unmodified, on our device."""
-        return self.spawn(
-            f"{self.build}/{DEBIAN}", "-n",
+        return self.start_until(
+            "KVP LIC Version", f"{self.build}/{DEBIAN}", "-n",
             env={"LD_PRELOAD": f"{self.build}/test/peers/hvshim.so",
                  "HV_SHIM_DEV_DIR": f"{self.dir}/dev",
                  "HV_SHIM_STATE": self.state})
+
+    def start_until(self, words, *argv, env=None):
+        """Start a program and wait until its log has these words."""
+        child = self.spawn(*argv, env=env, stderr=subprocess.PIPE)
+        for line in child.stderr:
+            self._log(line)
+            if words.encode() in line:
+                threading.Thread(target=self._drain, args=[child.stderr],
+                                 daemon=True).start()
+                return child
+        raise AssertionError(f"{argv[0]} ended before it said '{words}': "
+                             f"{self.log()}")
+
+    def _drain(self, pipe):
+        for line in pipe:
+            self._log(line)
+
+    def _log(self, line):
+        try:
+            with open(f"{self.dir}/log", "ab") as log:
+                log.write(line)
+        except FileNotFoundError:
+            pass                # the test is over
 
     def spawn(self, *argv, env=None, **how):
         """Start a process that ends with the test, however that ends."""
@@ -101,6 +123,14 @@ class Machine:
     def hvctl(self, *args):
         return self.run(f"{self.build}/prog/hvctl", "--run-dir", self.dir,
                         "--state-dir", self.state, *args)
+
+    def expect_failure(self, program, *args):
+        """hvhost or hvctl has to say no."""
+        try:
+            said = getattr(self, program)(*args)
+        except AssertionError:
+            return
+        raise AssertionError(f"{program} {' '.join(args)} gave {said!r}")
 
     def pool(self, number):
         """The records of a pool file as (key, value), byte for byte."""

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 from cloudinit_reporter import message
 from machine import CLOUD_INIT, Machine, need
@@ -40,20 +41,29 @@ def start_writers(m):
 
 
 def host_sees(m):
-    listed = json.loads(m.hvhost("kvp", "list", "guest", "--json"))
+    listed = json.loads(m.hvhost("kvp", "list", "--pool", "guest", "--json"))
     return [(item["key"], item["value"]) for item in listed["items"]]
 
 
 def write_and_watch(m):
     """Until all is written, what each enumeration of the host found."""
-    walks, n = [], 0
+    walks, done = [], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            walks.append(host_sees(m))
+
+    host = threading.Thread(target=watch)
     writers = start_writers(m)
-    while n < HVCTL_KEYS or any(w.poll() is None for w in writers):
-        walks.append(host_sees(m))
-        for n in range(n, min(n + 20, HVCTL_KEYS)):
-            m.hvctl("kvp", "set", "guest", f"hvctl-{n:05}", f"value {n}")
-            n += 1
-    assert all(w.wait() == 0 for w in writers), m.log()
+    host.start()
+    try:
+        for n in range(HVCTL_KEYS):
+            m.hvctl("kvp", "set", f"hvctl-{n:05}", f"value {n}")
+        assert all(w.wait() == 0 for w in writers), m.log()
+    finally:
+        done.set()
+        host.join()
+    assert walks, "the host found nothing"
     return walks
 
 
