@@ -1,13 +1,14 @@
 /* kvp/kvp_devmsg.c - the device message's fields, one function a direction.
  * No state, no socket, no log.
  *
- * Sizes. A request says how long its key and value are, NUL included, and so
- * do the answers that carry text. Drivers get these numbers wrong: FreeBSD's
- * converts twice the length and halves the result, which is right for ASCII
- * alone, and Linux leaves the value's size of a GET at 0. So a size is a check
- * and not a measure: one beyond its field is refused, 0 means no text, and
- * otherwise the text is what stands before its first NUL. That also means
- * that no size makes a key match a longer one that begins like it.
+ * Sizes. A request says how long its key and value are, NUL included. Drivers
+ * get these numbers wrong: FreeBSD's converts twice the length and halves the
+ * result, which is right for ASCII alone, and Linux leaves the value's size of
+ * a GET at 0. So a size is a check and not a measure: one beyond its field is
+ * refused, 0 means no text, and otherwise the text is what stands before its
+ * first NUL. That also means that no size makes a key match a longer one that
+ * begins like it. In answers sizes mean nothing: Linux' driver looks at the
+ * text alone, and its daemon sends an ENUMERATE's sizes back as they came, 0.
  */
 #include "kvp/kvp_devmsg.h"
 
@@ -84,6 +85,15 @@ static int get_record(struct kvp_msg *m, struct rd *r, bool with_value)
 	if (!with_value)
 		return 0;
 	return get_sized(m->value, sizeof(m->value), value_size, r);
+}
+
+/* The same in an answer: the sizes are whatever the request had. */
+static int get_answer_record(struct kvp_msg *m, struct rd *r)
+{
+	rd_skip(r, 12);
+	if (get_text(m->key, sizeof(m->key), r) < 0)
+		return -EBADMSG;
+	return get_text(m->value, sizeof(m->value), r);
 }
 
 static void put_record(struct wr *w, const struct kvp_msg *m,
@@ -245,11 +255,11 @@ int kvp_devmsg_get_answer(struct kvp_msg *answer, enum kvp_form form,
 
 	switch (request->op) {
 	case KVP_GET:
-		err = get_record(answer, &r, true);
+		err = get_answer_record(answer, &r);
 		break;
 	case KVP_ENUMERATE:
 		rd_skip(&r, 4);
-		err = get_record(answer, &r, true);
+		err = get_answer_record(answer, &r);
 		break;
 	case KVP_GET_IP_INFO:
 		err = get_ip(&answer->ip, &r);

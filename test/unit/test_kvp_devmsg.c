@@ -415,6 +415,21 @@ static void refuses_text_that_is_not_utf8(void **state)
 	assert_int_equal(a.status, HV_E_FAIL);
 }
 
+/* Linux' hv_kvp_daemon fills in the text of an ENUMERATE and nothing else. */
+static void an_answer_is_its_text_whatever_its_sizes(void **state)
+{
+	uint8_t g[KVP_DEVMSG_MAX] = { 0 };
+	struct kvp_msg m = { .op = KVP_ENUMERATE }, a;
+
+	(void)state;
+	PUT(g, 20, "greeting");
+	PUT(g, 532, "hello");
+	assert_int_equal(get_answer(&a, KVP_FORM_LINUX, false, &m, g, 7432),
+			 0);
+	assert_string_equal(a.key, "greeting");
+	assert_string_equal(a.value, "hello");
+}
+
 /* FreeBSD 13, vmbus 3: sizes that are wrong for anything but ASCII. */
 static void a_size_without_the_nul_does_not_shorten_the_key(void **state)
 {
@@ -484,6 +499,7 @@ int main(void)
 		cmocka_unit_test(refuses_sizes_past_their_field_and_keeps_the_header),
 		cmocka_unit_test(refuses_unterminated_text),
 		cmocka_unit_test(refuses_text_that_is_not_utf8),
+		cmocka_unit_test(an_answer_is_its_text_whatever_its_sizes),
 		cmocka_unit_test(a_size_without_the_nul_does_not_shorten_the_key),
 		cmocka_unit_test(passes_unknown_operations_on_without_a_body),
 		cmocka_unit_test(a_legacy_daemon_ends_an_enumeration_with_an_empty_key),
