@@ -485,10 +485,6 @@ static int take_entries(struct hvctl *c, struct import *im, json_t *all)
 	if (!r && !json_is_array(all))
 		r = hvctl_fail(HVCTL_USAGE, "the input is no JSON array");
 	im->named[fallback] = c->pool != NULL;
-	im->item = calloc(json_array_size(all) + 1, sizeof(*im->item));
-	im->pool = calloc(json_array_size(all) + 1, sizeof(*im->pool));
-	if (!im->item || !im->pool)
-		r = hvctl_fail(HVCTL_IO, "out of memory");
 	json_array_foreach(all, i, entry)
 		if (!r)
 			r = take_entry(im, entry, i, fallback);
@@ -557,9 +553,15 @@ static json_t *load_json(const char *path)
 static int kvp_import(struct hvctl *c, int argc, char **argv)
 {
 	json_t *all = load_json(argc ? argv[0] : NULL);
-	struct import im = { 0 };
-	int r = all ? take_entries(c, &im, all) : HVCTL_USAGE;
+	size_t room = json_array_size(all) + 1;
+	struct import im = { calloc(room, sizeof(*im.item)),
+			     calloc(room, sizeof(*im.pool)), 0, { false } };
+	int r = HVCTL_USAGE;
 
+	if (!im.item || !im.pool)
+		r = hvctl_fail(HVCTL_IO, "out of memory");
+	else if (all)
+		r = take_entries(c, &im, all);
 	if (!r)
 		r = import_pools(c, &im);
 	free(im.item);

@@ -114,7 +114,7 @@ static int by_key(const void *a, const void *b)
 /* Pointers to n records from r on, sorted by key, then by place. */
 static struct record **sorted(struct record *r, size_t n)
 {
-	struct record **p = calloc(n ? n : 1, sizeof(*p));
+	struct record **p = calloc(n ? n : 1, sizeof(void *));
 
 	for (size_t i = 0; p && i < n; i++)
 		p[i] = &r[i];
