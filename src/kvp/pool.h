@@ -51,7 +51,7 @@ struct pool_cfg {
 };
 
 struct pool_kv {
-	char key[KVP_KEY_SIZE + 1];	/* a stored key may fill all 512 bytes */
+	char key[KVP_KEY_SIZE + 1];	/* a stored key may fill its field */
 	char value[KVP_VALUE_SIZE + 1];
 };
 

@@ -37,7 +37,7 @@ static struct {
 	void (*after)(void *arg, int fd, bool synced);
 	void *arg;
 	bool full_disk;		/* no file can grow */
-	int broken;		/* this many changes of the pool file, then EIO */
+	int broken;		/* so many changes of the pool, then EIO */
 } crash = { .broken = -1 };
 
 ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t at);
@@ -259,8 +259,8 @@ struct rig {
 	struct bytes redo;		/* the journal before the change */
 	const struct op *op;
 	struct bytes synced_pool, synced_redo;
-	long units_to_pool;		/* spent when the pool file is touched */
-	long units_to_clear;		/* ... and then the journal again */
+	long units_to_pool;	/* spent when the pool file is touched */
+	long units_to_clear;	/* ... and then the journal again */
 	unsigned states, news;
 };
 
@@ -414,7 +414,7 @@ static void a_kill_at_any_byte_leaves_the_old_or_the_new(void **state)
 			restore(g);
 			done = run_until(g, b, b % 2);
 			is_new = recovers_to_new(g);
-			assert_true(is_new || !was_new);	/* no way back */
+			assert_true(is_new || !was_new);
 			assert_true(is_new || !done);
 			was_new = is_new;
 		}
