@@ -298,6 +298,7 @@ void host_free(struct host *h)
 	if (!h)
 		return;
 	h->observers = NULL;
+	h->trace = NULL;	/* our own end is nothing the guest did */
 	for (unsigned i = 0; i < HOST_N_ICS; i++) {
 		if (h->dev[i].offer)
 			host_offer_free(h->dev[i].offer);
