@@ -17,7 +17,7 @@
 
 #include "base/log.h"
 #include "endpoint/devc.h"
-#include "endpoint/devwait.h"
+#include "base/pathwait.h"
 
 enum {
 	RETRY_MIN_MS = 10,
@@ -29,7 +29,7 @@ struct kvpd_session {
 	struct loop *loop;
 	struct kvpd_session_cfg cfg;
 	struct kvpd *d;
-	struct devwait *waits[KVPD_SESSION_DEVICES];
+	struct pathwait *waits[KVPD_SESSION_DEVICES];
 	struct loop_timer retry;
 	unsigned retry_ms;		/* the next wait */
 	struct devc dev;
@@ -50,7 +50,7 @@ static void stop_waiting(struct kvpd_session *s)
 {
 	loop_timer_cancel(&s->retry);
 	for (unsigned i = 0; i < s->cfg.n_devices; i++) {
-		devwait_free(s->waits[i]);
+		pathwait_free(s->waits[i]);
 		s->waits[i] = NULL;
 	}
 }
@@ -67,7 +67,7 @@ static void watch(struct kvpd_session *s)
 {
 	for (unsigned i = 0; i < s->cfg.n_devices; i++)
 		if (!s->waits[i])
-			s->waits[i] = devwait_new(s->loop, s->cfg.devices[i],
+			s->waits[i] = pathwait_new(s->loop, s->cfg.devices[i],
 						  on_appeared, s);
 }
 

@@ -21,11 +21,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/pathwait.h"
 #include "base/unix_socket.h"
 #include "vmbus/ring.h"
 #include "vmbus/shm_mem.h"
 #include "vmbus/shm_sock.h"
-#include "vmbus/shm_wait.h"
 
 static const uint32_t versions[] = {	/* best first */
 	VMBUS_VERSION(5, 3), VMBUS_VERSION(5, 2), VMBUS_VERSION(5, 1),
@@ -92,7 +92,7 @@ struct bus {
 	bool dead;			/* freed in one of them */
 	enum bus_state state;
 	struct shm_sock *sock;
-	struct shm_wait *wait;
+	struct pathwait *wait;		/* while there is no host */
 	struct loop_timer retry;
 	unsigned retry_ms;
 	uint64_t reconnects_since;
@@ -673,7 +673,8 @@ static int dial(struct bus *b)
 	b->sock = shm_sock_new(b->loop, fd, &sock_ops, b);
 	if (!b->sock)
 		return -errno;
-	shm_wait_stop(b->wait);
+	pathwait_free(b->wait);
+	b->wait = NULL;
 	loop_timer_cancel(&b->retry);
 	b->try = 0;
 	send_contact(b);
@@ -688,13 +689,24 @@ static void retry_later(struct bus *b)
 		b->retry_ms = RETRY_MAX_MS;
 }
 
-/* Connect, or see to it that we hear of the next chance to. */
+static void look_again(void *arg);
+
+/* Hear of it when the socket appears. */
+static bool watch(struct bus *b)
+{
+	if (!b->wait)
+		b->wait = pathwait_new(b->loop, b->path, look_again, b);
+	return b->wait;
+}
+
+/* Connect, or see to it that we hear of the next chance to. Watch first, so
+ * that a socket which appears in between is not missed. */
 static int connect_or_wait(struct bus *b)
 {
-	int watch = shm_wait_start(b->wait);
+	bool watching = watch(b);
 	int err = dial(b);
 
-	if (err < 0 && ((err != -ENOENT && err != -ENOTDIR) || watch < 0))
+	if (err < 0 && ((err != -ENOENT && err != -ENOTDIR) || !watching))
 		retry_later(b);
 	return err;
 }
@@ -744,7 +756,7 @@ static void lose_host(struct bus *b, bool reconnect)
 		connect_again(b);
 		return;
 	}
-	if (shm_wait_start(b->wait) < 0 || was_up || refused)
+	if (!watch(b) || was_up || refused)
 		retry_later(b);
 }
 
@@ -767,11 +779,6 @@ struct bus *bus_shm_new(struct loop *l, const char *path,
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
-	b->wait = shm_wait_new(l, path, look_again, b);
-	if (!b->wait) {
-		free(b);
-		return NULL;
-	}
 	loop_timer_init(&b->retry, l, look_again, b);
 	if (connect_or_wait(b) == 0)
 		b->state = BUS_CONTACT;	/* no callbacks from in here */
@@ -791,7 +798,7 @@ void bus_free(struct bus *b)
 		forget_offer(b, b->offers);
 	while (b->gpadls)
 		drop_gpadl(b, b->gpadls);
-	shm_wait_free(b->wait);
+	pathwait_free(b->wait);
 	loop_timer_cancel(&b->retry);
 	if (!b->depth)
 		free(b);

@@ -1,10 +1,10 @@
-/* endpoint/devwait_linux.c - waiting for a path by inotify.
+/* base/pathwait_linux.c - waiting for a path by inotify.
  *
  * One directory is watched at a time: the deepest that exists. When the next
  * component of the path appears there, or the directory itself goes away, the
  * watch moves. Between looking for the deepest directory and watching it the
  * next component may appear unseen, so arming goes on until nothing moved. */
-#include "endpoint/devwait.h"
+#include "base/pathwait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@ enum {
 	BUF = 4096,
 };
 
-struct devwait {
+struct pathwait {
 	char *path;
 	int fd;				/* of inotify */
 	int wd;				/* the watch, -1: none */
@@ -37,7 +37,7 @@ static size_t component_end(const char *path, size_t at)
 	return at + strcspn(path + at, "/");
 }
 
-static int watch_prefix(struct devwait *w, size_t len)
+static int watch_prefix(struct pathwait *w, size_t len)
 {
 	char dir[4096];
 
@@ -45,11 +45,13 @@ static int watch_prefix(struct devwait *w, size_t len)
 		return -1;
 	memcpy(dir, w->path, len);
 	dir[len] = '\0';
-	return inotify_add_watch(w->fd, len ? dir : "/", MASK);
+	if (!len)
+		strcpy(dir, w->path[0] == '/' ? "/" : ".");
+	return inotify_add_watch(w->fd, dir, MASK);
 }
 
 /* Watch the deepest directory above the last component. */
-static void arm(struct devwait *w)
+static void arm(struct pathwait *w)
 {
 	size_t len = strlen(w->path);
 	int wd;
@@ -80,7 +82,7 @@ static bool exists(const char *path, size_t len)
 
 /* Follow the path down until the next component is missing. True when the
  * whole of it exists. */
-static bool arm_deepest(struct devwait *w)
+static bool arm_deepest(struct pathwait *w)
 {
 	size_t full = strlen(w->path);
 	/* Bounded: somebody may make and remove directories as we look. */
@@ -98,7 +100,7 @@ static bool arm_deepest(struct devwait *w)
 }
 
 /* Is the event about the component we wait for, or about the directory? */
-static bool concerns(const struct devwait *w, const struct inotify_event *e)
+static bool concerns(const struct pathwait *w, const struct inotify_event *e)
 {
 	size_t at = w->dir_len + strspn(w->path + w->dir_len, "/");
 	size_t n = component_end(w->path, w->dir_len) - at;
@@ -113,7 +115,7 @@ static bool concerns(const struct devwait *w, const struct inotify_event *e)
 static void on_events(void *arg, unsigned events)
 {
 	char buf[BUF] __attribute__((aligned(8)));
-	struct devwait *w = arg;
+	struct pathwait *w = arg;
 	bool ours = false;
 	ssize_t n;
 
@@ -129,15 +131,15 @@ static void on_events(void *arg, unsigned events)
 		w->fn(w->arg);
 }
 
-struct devwait *devwait_new(struct loop *l, const char *path,
-			    void (*fn)(void *arg), void *arg)
+struct pathwait *pathwait_new(struct loop *l, const char *path,
+			      void (*fn)(void *arg), void *arg)
 {
-	struct devwait *w = calloc(1, sizeof(*w));
+	struct pathwait *w = calloc(1, sizeof(*w));
 	int err;
 
 	if (!w)
 		return NULL;
-	*w = (struct devwait){ .fd = -1, .wd = -1, .fn = fn, .arg = arg };
+	*w = (struct pathwait){ .fd = -1, .wd = -1, .fn = fn, .arg = arg };
 	w->path = strdup(path);
 	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (!w->path || w->fd < 0)
@@ -149,12 +151,12 @@ struct devwait *devwait_new(struct loop *l, const char *path,
 	return w;
 fail:
 	err = errno ? errno : ENOMEM;
-	devwait_free(w);
+	pathwait_free(w);
 	errno = err;
 	return NULL;
 }
 
-void devwait_free(struct devwait *w)
+void pathwait_free(struct pathwait *w)
 {
 	if (!w)
 		return;
