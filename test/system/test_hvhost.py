@@ -1,0 +1,142 @@
+"""test_hvhost.py BUILD - hvhost's command line against real processes: what it
+prints, its exit codes, scenarios, and a trace that is played again."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+from machine import Machine
+
+OK, NO, USAGE, REFUSED, UNREACHABLE, TIMEOUT = range(6)
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                    "../scenario/data")
+
+
+def call(m, *args):
+    """Exit code, stdout, stderr."""
+    done = subprocess.run([f"{m.build}/prog/hvhost", *args], check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def ask(m, *args):
+    return call(m, *args, "--dir", f"{m.dir}/host")
+
+
+def expect(m, code, *args):
+    got, out, err = ask(m, *args)
+    assert got == code, f"hvhost {args}: {got}, not {code}: {out}{err}"
+    return out + err
+
+
+def exit_codes_tell_no_refused_and_absent_apart(m):
+    expect(m, OK, "kvp", "set", "colour", "blue")
+    assert expect(m, OK, "kvp", "get", "-p", "external", "colour") == "blue\n"
+    assert "no-more-items" in expect(m, NO, "kvp", "get", "missing")
+    assert "no-such-adapter" in expect(m, NO, "kvp", "ip", "02:ff:ff:ff:ff:fe")
+    expect(m, REFUSED, "kvp", "set", "k" * 256, "v")
+    expect(m, REFUSED, "kvp", "set", "-t", "u32", "n", "4294967296")
+    expect(m, REFUSED, "kvp", "get", "-p", "nowhere", "k")
+    expect(m, REFUSED, "clock", "advance", "5")
+    expect(m, REFUSED, "offer", "kvp")
+    expect(m, USAGE, "kvp", "get")
+    expect(m, USAGE, "kvp", "get", "one", "two")
+    expect(m, USAGE, "kvp", "fetch")
+    expect(m, USAGE, "status", "--no-such-option")
+    expect(m, TIMEOUT, "wait", "gone", "--timeout", "0.05")
+    assert call(m, "status", "--dir", f"{m.dir}/x")[0] == UNREACHABLE
+    assert call(m, "run", "--profile", "ws1999")[0] == USAGE
+
+
+def an_item_outlives_channel_and_guest(m):
+    expect(m, OK, "rescind", "kvp")
+    assert "not offered" in expect(m, OK, "status")
+    expect(m, NO, "kvp", "get", "-p", "0", "colour")
+    expect(m, REFUSED, "rescind", "kvp")
+    assert "stored" in expect(m, OK, "kvp", "set", "colour", "green")
+    expect(m, OK, "offer", "kvp")
+    expect(m, OK, "wait", "pushed")
+    assert expect(m, OK, "kvp", "get", "-p", "0", "colour") == "green\n"
+    expect(m, OK, "kvp", "del", "colour")
+    expect(m, NO, "kvp", "del", "colour")
+    expect(m, OK, "restart")
+    expect(m, OK, "wait", "pushed")
+    assert "colour" not in expect(m, OK, "kvp", "list", "-p", "external")
+
+
+def status_is_json_too(m):
+    s = json.loads(expect(m, OK, "status", "--json"))
+    assert s["guest"] and s["ok"]
+    assert s["ics"][0]["state"] == "ready"
+    assert s["ics"][0]["health_codes"] == [2, 2]
+    assert s["violations"] == 0 and s["ics"][0]["unanswered"] == 0
+
+
+def watching_prints_what_a_program_writes(m):
+    watch = m.spawn(f"{m.build}/prog/hvhost", "kvp", "watch", "--json", "-p",
+                    "guest", "-i", "0.05", "--dir", f"{m.dir}/host",
+                    stdout=subprocess.PIPE)
+    timer = threading.Timer(30, watch.kill)     # a hang must end, failing
+    timer.start()
+    m.hvctl("kvp", "set", "progress", "10")
+    line = json.loads(watch.stdout.readline())
+    assert (line["change"], line["key"], line["value"]) == \
+        ("added", "progress", "10"), line
+    m.hvctl("kvp", "set", "progress", "20")
+    line = json.loads(watch.stdout.readline())
+    assert (line["change"], line["value"]) == ("changed", "20"), line
+    timer.cancel()
+    watch.send_signal(signal.SIGTERM)
+    watch.wait()
+    watch.stdout.close()
+
+
+def a_trace_plays_again_and_shows_a_difference(m):
+    trace, other = f"{m.dir}/trace", f"{m.dir}/other"
+    code, out, err = ask(m, "run", "--virtual-clock", "--record", trace,
+                         "--scenario", f"{DATA}/negotiation_lists.json")
+    assert code == OK and "passed" in out, out + err
+    code, out, _ = call(m, "trace", trace)
+    assert code == OK and "NEGOTIATE" in out and "HostName" in out
+    code, out, err = ask(m, "replay", trace)
+    assert code == OK and "0 differences" in out, out + err
+    with open(trace, encoding="utf-8") as f:
+        lines = [json.loads(line) for line in f]
+    answer = [line for line in lines if line.get("dir") == "g2h"][3]
+    answer["hex"] = answer["hex"][:40] + "05400080" + answer["hex"][48:]
+    with open(other, "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(line) + "\n" for line in lines)
+    code, out, _ = ask(m, "replay", other)
+    assert code == NO and "status: fail then, ok now" in out, out
+
+
+def scenarios_run_against_any_guest(m):
+    for name in ("channel_restart", "channel_ring", "fault_headers",
+                 "negotiation_malformed"):
+        code, out, err = ask(m, "run", "--virtual-clock", "--scenario",
+                             f"{DATA}/{name}.json")
+        assert code == OK, out + err
+    wrong = f"{m.dir}/wrong.json"
+    with open(wrong, "w", encoding="utf-8") as f:
+        f.write('{"name": "n", "steps": [{"wait": "ready"}, '
+                '{"do": "kvp-get", "pool": 1, "key": "no such key", '
+                '"expect": {"status": "ok"}}]}')
+    code, out, _ = ask(m, "run", "--virtual-clock", "--scenario", wrong)
+    assert code == NO and "FAILED: status is no-more-items" in out, out
+
+
+def main():
+    with Machine(sys.argv[1]) as m:
+        exit_codes_tell_no_refused_and_absent_apart(m)
+        an_item_outlives_channel_and_guest(m)
+        status_is_json_too(m)
+        watching_prints_what_a_program_writes(m)
+        m.children[0].send_signal(signal.SIGTERM)   # its host: now others'
+        assert m.children[0].wait() == 0
+        a_trace_plays_again_and_shows_a_difference(m)
+        scenarios_run_against_any_guest(m)
+
+
+main()
