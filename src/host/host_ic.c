@@ -462,8 +462,10 @@ static void negotiated(struct host_ic *ic, struct req *r,
 		violation(ic, "sent status 0x%08x in a negotiation reply",
 			  m->status);
 	finish_err(ic, r, 0);
-	if (ic->state != HOST_IC_NEGOTIATING)
-		return;			/* the answer to an injected copy */
+	if (ic->state != HOST_IC_NEGOTIATING) {
+		pump(ic);		/* the answer to an injected copy */
+		return;
+	}
 	if (c.n_framework == 1 && c.n_message == 1) {
 		agree(ic, &c);
 		return;

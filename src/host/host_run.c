@@ -211,6 +211,17 @@ static enum verdict start_negotiation(struct host_run *r, const struct step *st)
 					&f));
 }
 
+/* The fault is for the negotiation that the guest's open will start. */
+static enum verdict start_offer(struct host_run *r, const struct step *st)
+{
+	struct host_fault f = st->fault;
+
+	if (st->random_fault)
+		host_fault_random(&f, &r->seed);
+	host_ic_offer(host_ic_of(r->host, st->ic), NULL, NULL, &f);
+	return act(r, host_offer(r->host, st->ic));
+}
+
 static enum verdict start_step(struct host_run *r, const struct step *st)
 {
 	struct host_kvp *k = host_kvp_of(r->host);
@@ -230,7 +241,7 @@ static enum verdict start_step(struct host_run *r, const struct step *st)
 	case STEP_RESCIND:
 		return act(r, host_rescind(r->host, st->ic));
 	case STEP_OFFER:
-		return act(r, host_offer(r->host, st->ic));
+		return start_offer(r, st);
 	case STEP_NEGOTIATE:
 		return start_negotiation(r, st);
 	case STEP_REFUSE:

@@ -223,8 +223,9 @@ static const char *read_rescind(struct step *st, const json_t *o,
 static const char *read_offer(struct step *st, const json_t *o,
 			      const json_t *arg)
 {
-	(void)o;
-	return read_ic(st, STEP_OFFER, arg, "offer");
+	const char *why = read_ic(st, STEP_OFFER, arg, "offer");
+
+	return why ? why : read_fault(st, o);
 }
 
 static const char *read_kick(struct step *st, const json_t *o,
@@ -333,7 +334,7 @@ static const struct verb {
 	{ "advance-ms", read_advance, " " },
 	{ "wait", read_wait, " " },
 	{ "rescind", read_rescind, " " },
-	{ "offer", read_offer, " " },
+	{ "offer", read_offer, " fault " },
 	{ "renegotiate", read_negotiate, " frameworks versions fault " },
 	{ "refuse-open", read_refuse, " " },
 	{ "kick", read_kick, " " },

@@ -388,6 +388,27 @@ static void a_duplicate_is_answered_before_the_next_is_asked(void **state)
 	fake_free(&f);
 }
 
+static void requests_wait_for_the_answers_to_a_doubled_negotiation(void **state)
+{
+	struct host_fault twice = { .duplicate = 1 };
+	struct fake f;
+	struct ends e = { 0 };
+
+	(void)state;
+	setup_ready(&f, true, HOST_XACT_ZERO);
+	host_ic_negotiate(f.ic, NULL, NULL, &twice);
+	assert_int_equal(f.n, 2);
+	fake_choose(&f, 3, 5);
+	ask(&f, NULL, &e);
+	assert_int_equal(f.n, 2);
+	fake_choose(&f, 3, 5);
+	assert_int_equal(f.n, 3);
+	fake_answer(&f, 5, "", 0, 0, 0);
+	assert_int_equal(e.n, 1);
+	assert_int_equal(f.violations, 0);
+	fake_free(&f);
+}
+
 static void a_request_may_be_sent_while_one_is_outstanding(void **state)
 {
 	struct host_fault now = { .no_wait = 1 };
@@ -537,6 +558,7 @@ int main(void)
 		cmocka_unit_test(closing_cancels_what_was_asked),
 		cmocka_unit_test(late_and_lost_requests),
 		cmocka_unit_test(a_duplicate_is_answered_before_the_next_is_asked),
+		cmocka_unit_test(requests_wait_for_the_answers_to_a_doubled_negotiation),
 		cmocka_unit_test(a_request_may_be_sent_while_one_is_outstanding),
 		cmocka_unit_test(a_full_ring_delays_and_a_broken_one_fails),
 		cmocka_unit_test(each_byte_fault_lands_at_its_place),
