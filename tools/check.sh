@@ -76,7 +76,7 @@ check manual-pages tools/check-man.sh
 check hyperv-off switched_off
 
 check build-gcc build build gcc &&
-    suites build
+    suites build -t 3
 check build-clang-asan build build-asan clang -Db_lundef=false \
     -Db_sanitize=address,undefined -Dbench=false &&
     suites build-asan --suite unit --suite scenario -t 4 &&

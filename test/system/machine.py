@@ -53,7 +53,7 @@ class Machine:
 
     def _start(self, daemon):
         self.start_until("guests connect", f"{self.build}/prog/hvhost", "run",
-                         "--dir", f"{self.dir}/host")
+                         "--dir", f"{self.dir}/host", *self.host_args)
         self.start_until("serving", f"{self.build}/prog/hv_utilsd", "-n",
                          "--config", f"{self.dir}/conf", "--run-dir",
                          self.dir, "--host", f"{self.dir}/host/vmbus")
