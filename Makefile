@@ -29,7 +29,8 @@ peers:
 
 demo:
 	tools/deps.sh build
-	$(MAKE) --no-print-directory build
+	$(MAKE) --no-print-directory build/build.ninja
+	ninja -C build $(addprefix prog/,hvhost hv_utilsd hv_kvp_daemon hvctl)
 	tools/demo.sh build
 
 check:

@@ -7,8 +7,9 @@
 set -eu
 
 build_packages="gcc libc6-dev meson ninja-build pkg-config
-    libevent-dev libjansson-dev libinih-dev libmnl-dev libunistring-dev zlib1g-dev"
-check_packages="libcmocka-dev clang clang-tidy libclang-rt-dev mandoc
+    libevent-dev libjansson-dev libinih-dev libmnl-dev libunistring-dev zlib1g-dev
+    libcmocka-dev"
+check_packages="clang clang-tidy libclang-rt-dev mandoc
     python3 python3-requests python3-yaml"
 
 wanted=
