@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/ctl.h"
+#include "base/loop.h"
+#include "base/pathwait.h"
 #include "hvhost.h"
 
 enum { ASK_MS = 5000 };
@@ -45,7 +47,12 @@ int hvhost_code(const json_t *reply)
 						       HVHOST_NO;
 }
 
-json_t *hvhost_ask(const char *dir, json_t *request, int timeout_ms, int *code)
+typedef int caller(const char *path, json_t *request, int timeout_ms,
+		   json_t **reply);
+
+/* Ask the host by call(), which is as ctl_call(). The rest is hvhost_ask(). */
+static json_t *ask_by(caller *call, const char *dir, json_t *request,
+		      int timeout_ms, int *code)
 {
 	char path[HVHOST_PATH];
 	json_t *reply = NULL;
@@ -56,7 +63,7 @@ json_t *hvhost_ask(const char *dir, json_t *request, int timeout_ms, int *code)
 		*code = HVHOST_USAGE;
 		return NULL;
 	}
-	err = ctl_call(path, request, timeout_ms, &reply);
+	err = call(path, request, timeout_ms, &reply);
 	if (err < 0) {
 		*code = say_unreachable(path, err);
 		return NULL;
@@ -68,6 +75,11 @@ json_t *hvhost_ask(const char *dir, json_t *request, int timeout_ms, int *code)
 		json_string_value(json_object_get(reply, "error")));
 	json_decref(reply);
 	return NULL;
+}
+
+json_t *hvhost_ask(const char *dir, json_t *request, int timeout_ms, int *code)
+{
+	return ask_by(ctl_call, dir, request, timeout_ms, code);
 }
 
 /* A command that has nothing to tell but that it worked. */
@@ -180,6 +192,59 @@ int hvhost_status(int argc, char **argv)
 
 /* wait ------------------------------------------------------------------- */
 
+enum { TIME_IS_OVER, APPEARED };
+
+static void on_time_over(void *arg)
+{
+	loop_stop(arg, TIME_IS_OVER);
+}
+
+static void on_appeared(void *arg)
+{
+	loop_stop(arg, APPEARED);
+}
+
+/* Does nobody listen there yet? A socket that is being made is there before
+ * it listens, and before its owner may connect; both end in a change of its
+ * mode. */
+static bool not_yet(int err, bool waited)
+{
+	return err == -ENOENT || err == -ENOTDIR || err == -ECONNREFUSED ||
+	       (err == -EACCES && waited);
+}
+
+/* ctl_call() to a host that may only be starting. */
+static int call_when_there(const char *path, json_t *request, int timeout_ms,
+			   json_t **reply)
+{
+	struct loop *l = loop_new(LOOP_REAL);
+	struct pathwait *w = l ? pathwait_new(l, path, on_appeared, l) : NULL;
+	struct loop_timer timer;
+	int err = w ? 0 : -errno;
+	bool waited = false;
+
+	if (w) {
+		loop_timer_init(&timer, l, on_time_over, l);
+		loop_timer_set(&timer, (uint64_t)timeout_ms);
+	}
+	while (w) {
+		uint64_t now = loop_now_ms(l);
+
+		err = ctl_call(path, json_incref(request), timer.due_ms > now ?
+			       (int)(timer.due_ms - now) : 0, reply);
+		if (!not_yet(err, waited) || loop_run(l) != APPEARED)
+			break;
+		waited = true;
+	}
+	if (w)
+		loop_timer_cancel(&timer);
+	pathwait_free(w);
+	if (l)
+		loop_free(l);
+	json_decref(request);
+	return err;
+}
+
 int hvhost_wait(int argc, char **argv)
 {
 	struct hvhost_args a = { 0 };
@@ -191,7 +256,7 @@ int hvhost_wait(int argc, char **argv)
 	};
 	const struct options_text text = {
 		"hvhost wait", "guest|open|ready|pushed|idle|gone",
-		"wait for the guest to get there",
+		"wait for the host to be there and the guest to get that far",
 	};
 	int code = hvhost_parse(&a, &text, defs, 1, 1, argc, argv);
 	double seconds;
@@ -205,8 +270,11 @@ int hvhost_wait(int argc, char **argv)
 			timeout);
 		return HVHOST_USAGE;
 	}
-	return simply(a.dir, json_pack("{s:s, s:s}", "cmd", "wait", "for",
-				       a.operand[0]), (int)(seconds * 1000));
+	json_decref(ask_by(call_when_there, a.dir,
+			   json_pack("{s:s, s:s}", "cmd", "wait", "for",
+				     a.operand[0]),
+			   (int)(seconds * 1000), &code));
+	return code;
 }
 
 /* One operand, or none ---------------------------------------------------- */

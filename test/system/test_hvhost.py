@@ -112,6 +112,32 @@ def a_trace_plays_again_and_shows_a_difference(m):
     assert code == NO and "status: fail then, ok now" in out, out
 
 
+def watches_files(pid):
+    """Does the process hold an inotify descriptor that watches something?"""
+    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as f:
+                if "inotify wd" in f.read():
+                    return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
+def waiting_begins_before_there_is_a_host(m):
+    where = ("--dir", f"{m.dir}/later/host")
+    code, _, err = call(m, "wait", "gone", "--timeout", "0.05", *where)
+    assert code == UNREACHABLE and "no host is running" in err, err
+    wait = m.spawn(f"{m.build}/prog/hvhost", "wait", "gone", *where)
+    while not watches_files(wait.pid):
+        assert wait.poll() is None
+    host = m.start_until("guests connect", f"{m.build}/prog/hvhost", "run",
+                         *where)
+    assert wait.wait(timeout=30) == OK
+    host.send_signal(signal.SIGTERM)
+    assert host.wait() == OK
+
+
 def scenarios_run_against_any_guest(m):
     for name in ("channel_restart", "channel_ring", "fault_headers",
                  "negotiation_malformed"):
@@ -137,6 +163,7 @@ def main():
         assert m.children[0].wait() == 0
         a_trace_plays_again_and_shows_a_difference(m)
         scenarios_run_against_any_guest(m)
+        waiting_begins_before_there_is_a_host(m)
 
 
 main()
