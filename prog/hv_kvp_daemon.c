@@ -85,20 +85,20 @@ static json_t *on_status(void *arg, struct ctl_conn *c, json_t *request)
 	kvpd_session_info_get(p->session, &info);
 	kvpd_stats_get(p->kvpd, &st);
 	reply = json_pack(
-		"{s:s, s:s?, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:s, s:I}",
-		"version", HV_VERSION,
+		"{s:s, s:s, s:I, s:s?, s:b, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}",
+		"program", "hv_kvp_daemon", "version", HV_VERSION,
+		"uptime_ms",
+		(json_int_t)(loop_now_ms(p->loop) - p->started_ms),
 		"device", info.device,
 		"registered", info.registered,
 		"form", p->o.form == KVP_FORM_LINUX ? "linux" : "freebsd",
 		"driver_version", info.version,
+		"state_dir", p->conf.state_dir,
 		"opened", (json_int_t)info.opened,
 		"malformed", (json_int_t)info.malformed,
 		"requests", requests_json(&st),
 		"outcomes", outcomes_json(&st),
-		"pools", pools_json(p->kvpd),
-		"state_dir", p->conf.state_dir,
-		"uptime_ms",
-		(json_int_t)(loop_now_ms(p->loop) - p->started_ms));
+		"pools", pools_json(p->kvpd));
 	/* a path need not be UTF-8, JSON must */
 	return reply ? reply : ctl_error("the state cannot be told as JSON");
 }
@@ -131,6 +131,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{ 'd', "debug", NULL, "log each request", &o->debug },
 		{ 'n', "foreground", NULL, "stay in the foreground",
 		  &o->foreground },
+		{ 'c', "config", "FILE", "instead of " CONF_FILE, &o->config },
 		{ 0, "device", "PATH", "the driver's device file or socket",
 		  &o->device },
 		{ 0, "form", "FORM", "its messages: linux (default) or freebsd",
@@ -139,7 +140,6 @@ static int parse(struct options *o, int argc, char **argv)
 		  &o->state_dir },
 		{ 0, "run-dir", "DIR", "where sockets are", &o->run_dir },
 		{ 0, "no-sync", NULL, "do not wait for the disk", &o->no_sync },
-		{ 0, "config", "FILE", "instead of " CONF_FILE, &o->config },
 		{ 0 },
 	};
 	const struct options_text text = {

@@ -288,7 +288,7 @@ static json_t *kvp_json(struct utilsd *u)
 		"{s:s, s:s?, s:b, s:o, s:o, s:b, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"daemon", kvp_state_name(state), "form",
 		state == KVP_NO_DAEMON ? NULL :
-		kvp_form_get(u->kvp) == KVP_FORM_LINUX ? "Linux" : "FreeBSD",
+		kvp_form_get(u->kvp) == KVP_FORM_LINUX ? "linux" : "freebsd",
 		"channel", u->kvp_offer != NULL,
 		"framework", version_json(ic_framework(ic)),
 		"version", version_json(ic_version(ic)),
@@ -310,12 +310,12 @@ static json_t *cmd_status(void *arg, struct ctl_conn *c, json_t *request)
 
 	(void)c;
 	(void)request;
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:o}",
-			 "program", "hv_utilsd", "program_version", HV_VERSION,
+	return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:o}",
+			 "program", "hv_utilsd", "version", HV_VERSION,
+			 "uptime_ms", (json_int_t)up_ms,
 			 "host", bus_where(u->bus),
 			 "vmbus", bus_state_name(bus_state_get(u->bus)),
 			 "vmbus_version", version_json(bus_version(u->bus)),
-			 "uptime_s", (json_int_t)(up_ms / 1000),
 			 "kvp", kvp_json(u));
 }
 
@@ -453,13 +453,12 @@ int main(int argc, char **argv)
 	static struct utilsd u;
 	struct options o = { 0 };
 	const struct option_def defs[] = {
-		{ 'd', "debug", NULL, "log what happens in detail", &o.debug },
+		{ 'd', "debug", NULL, "log in detail", &o.debug },
 		{ 'n', "foreground", NULL, "stay in the foreground",
 		  &o.foreground },
-		{ 'c', "config", "FILE", "settings, instead of " CONF_FILE,
-		  &o.config },
+		{ 'c', "config", "FILE", "instead of " CONF_FILE, &o.config },
 		{ 0, "host", "SOCKET", "the simulated host's socket", &o.host },
-		{ 0, "run-dir", "DIR", "sockets and device files", &o.run_dir },
+		{ 0, "run-dir", "DIR", "where sockets are made", &o.run_dir },
 		{ 0, NULL, NULL, NULL, NULL }
 	};
 	const struct options_text text = {

@@ -135,11 +135,11 @@ int main(int argc, char **argv)
 		  &h.value },
 		{ 0, "state-dir", "DIR", "where the pools are", &state_dir },
 		{ 0, "run-dir", "DIR", "where the programs answer", &run_dir },
-		{ 0, "config", "FILE", "instead of " CONF_FILE, &config },
+		{ 'c', "config", "FILE", "instead of " CONF_FILE, &config },
 		{ 0 },
 	};
 	static const struct options_text text = {
-		"hvctl", "COMMAND ...", "look at and steer the Hyper-V tools",
+		"hvctl", "COMMAND ...", "Look at and steer the Hyper-V guest tools.",
 	};
 	int r, n_words = 0, asked = asks_for_help(argc, argv);
 	char err[512], **words;

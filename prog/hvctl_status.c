@@ -1,8 +1,8 @@
 /* prog/hvctl_status.c - ask each program how it is.
  *
- * Which members a program puts into its answer is its own affair: objects
- * become lines, lists one line an entry, so that what is added there shows up
- * here. */
+ * Which members a program puts into its answer is its own affair: what is added
+ * there shows up here. A member is a line; an object with parts of its own is
+ * a block of lines, a list one line an entry; what ends in _ms is a time. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +45,7 @@ static const char *ask(struct hvctl *c, const char *program, json_t **reply)
 	return r < 0 ? trouble(r) : NULL;
 }
 
-/* A text buffer that stays a string when it is full. */
+/* Text of one cell; it stays a string when it is full. */
 struct text { size_t len; char s[TEXT_SIZE]; };
 
 static void add(struct text *t, const char *s)
@@ -57,15 +57,63 @@ static void add(struct text *t, const char *s)
 		t->len = sizeof(t->s) - 1;
 }
 
-static void add_scalar(struct text *t, const json_t *v)
+static bool is_time(const char *key)
+{
+	size_t n = strlen(key);
+
+	return n > 3 && !strcmp(key + n - 3, "_ms");
+}
+
+/* A member's name for people: "uptime_ms" is uptime, "late_answers" two words;
+ * GET_IP_INFO is a name already. */
+static void add_name(struct text *t, const char *key)
+{
+	size_t from = t->len;
+
+	add(t, hvctl_show(key));
+	if (is_time(key) && t->s[t->len - 1] == 's')
+		t->len -= 3;
+	t->s[t->len] = '\0';
+	for (char *c = t->s + from; *c; c++)
+		if (*c == '_' && c[1] >= 'a' && c[1] <= 'z')
+			*c = ' ';
+}
+
+/* The two largest units say enough. */
+static void add_time(struct text *t, long long ms)
+{
+	long long s = ms / 1000;
+	char out[64];
+
+	if (ms < 10000)
+		snprintf(out, sizeof(out), "%.1f s", (double)ms / 1000);
+	else if (s < 60)
+		snprintf(out, sizeof(out), "%lld s", s);
+	else if (s < 3600)
+		snprintf(out, sizeof(out), "%lld min %lld s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(out, sizeof(out), "%lld h %lld min", s / 3600,
+			 s / 60 % 60);
+	else
+		snprintf(out, sizeof(out), "%lld days %lld h", s / 86400,
+			 s / 3600 % 24);
+	add(t, out);
+}
+
+static void add_scalar(struct text *t, const char *key, const json_t *v)
 {
 	char number[48];
 
 	switch (json_typeof(v)) {
 	case JSON_STRING:
-		add(t, hvctl_show(json_string_value(v)));
+		add(t, *json_string_value(v) ?
+		       hvctl_show(json_string_value(v)) : "-");
 		break;
 	case JSON_INTEGER:
+		if (is_time(key)) {
+			add_time(t, (long long)json_integer_value(v));
+			break;
+		}
 		snprintf(number, sizeof(number), "%lld",
 			 (long long)json_integer_value(v));
 		add(t, number);
@@ -89,8 +137,8 @@ static void add_scalar(struct text *t, const json_t *v)
 	}
 }
 
-/* One line: "records 3, name guest"; lists in brackets. */
-static void add_value(struct text *t, json_t *v, int depth)
+/* In one line: "GET 2, SET 3"; lists in brackets. */
+static void add_value(struct text *t, const char *of, json_t *v, int depth)
 {
 	bool first = true;
 	const char *key;
@@ -102,57 +150,136 @@ static void add_value(struct text *t, json_t *v, int depth)
 	} else if (json_is_object(v)) {
 		json_object_foreach(v, key, member) {
 			add(t, first ? "" : ", ");
-			add(t, hvctl_show(key));
+			add_name(t, key);
 			add(t, " ");
-			add_value(t, member, depth + 1);
+			add_value(t, key, member, depth + 1);
 			first = false;
 		}
 	} else if (json_is_array(v)) {
 		add(t, "[");
 		json_array_foreach(v, i, member) {
 			add(t, first ? "" : "; ");
-			add_value(t, member, depth + 1);
+			add_value(t, of, member, depth + 1);
 			first = false;
 		}
 		add(t, "]");
 	} else {
-		add_scalar(t, v);
+		add_scalar(t, of, v);
 	}
 }
 
-static void print_line(int width, const char *key, json_t *v)
+static bool is_list_of_objects(const json_t *v)
 {
-	struct text t = { 0 };
-
-	add_value(&t, v, 0);
-	printf("  %-*s  %s\n", width, key, t.s);
+	return json_is_object(json_array_get(v, 0));
 }
 
-static void print_member(int width, const char *key, json_t *v)
+/* An object that does not fit in a line has lines of its own. */
+static bool has_parts(json_t *v)
+{
+	const char *key;
+	json_t *member;
+
+	json_object_foreach(v, key, member)
+		if (json_is_object(member) || json_is_array(member))
+			return true;
+	return false;
+}
+
+static int name_width(json_t *o)
+{
+	const char *key;
+	size_t width = 0;
+	json_t *v;
+
+	json_object_foreach(o, key, v) {
+		struct text t = { 0 };
+
+		add_name(&t, key);
+		if (t.len > width && t.len < 40 && !has_parts(v))
+			width = t.len;
+	}
+	return (int)width;
+}
+
+/* What stands in column `at` of a list's entry: "records 3". */
+static void add_column(struct text *t, json_t *entry, size_t at)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(entry, key, v)
+		if (!at--) {
+			add_name(t, key);
+			add(t, " ");
+			add_value(t, key, v, 1);
+			return;
+		}
+}
+
+static int column_width(json_t *list, size_t at)
+{
+	size_t width = 0, i;
+	json_t *entry;
+
+	json_array_foreach(list, i, entry) {
+		struct text t = { 0 };
+
+		add_column(&t, entry, at);
+		if (t.len > width)
+			width = t.len;
+	}
+	return (int)width;
+}
+
+/* One line an entry, what is in the same place below each other. */
+static void print_list(int indent, int width, const char *name, json_t *list)
 {
 	json_t *entry;
 	size_t i;
 
-	if (!json_is_array(v) || !json_is_object(json_array_get(v, 0))) {
-		print_line(width, hvctl_show(key), v);
-		return;
+	json_array_foreach(list, i, entry) {
+		size_t n = json_object_size(entry);
+
+		printf("%*s%-*s", indent, "", width, i ? "" : name);
+		for (size_t at = 0; at < n; at++) {
+			struct text t = { 0 };
+
+			add_column(&t, entry, at);
+			printf("  %-*s", at + 1 < n ? column_width(list, at) : 0,
+			       t.s);
+		}
+		putchar('\n');
 	}
-	json_array_foreach(v, i, entry)
-		print_line(width, i ? "" : hvctl_show(key), entry);
+}
+
+static void print_members(int indent, json_t *o)
+{
+	int width = name_width(o);
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(o, key, v) {
+		struct text name = { 0 }, value = { 0 };
+
+		add_name(&name, key);
+		if (has_parts(v) && indent < 8) {
+			printf("%*s%s\n", indent, "", name.s);
+			print_members(indent + 2, v);
+		} else if (is_list_of_objects(v)) {
+			print_list(indent, width, name.s, v);
+		} else {
+			add_value(&value, key, v, 0);
+			printf("%*s%-*s  %s\n", indent, "", width, name.s,
+			       value.s);
+		}
+	}
 }
 
 static void print_program(const char *program, const char *why, json_t *reply)
 {
-	const char *key;
-	int width = 0;
-	json_t *v;
-
 	printf("%-14s %s\n", program, why ? why : "running");
-	json_object_foreach(reply, key, v)
-		if ((int)strlen(key) > width && strlen(key) < 40)
-			width = (int)strlen(key);
-	json_object_foreach(reply, key, v)
-		print_member(width, key, v);
+	json_object_del(reply, "program");
+	print_members(2, reply);
 }
 
 int hvctl_status(struct hvctl *c, int argc, char **argv)

@@ -177,4 +177,4 @@ host kvp get BackupAgent --pool guest
 
 act "That was it" \
     "All three programs end now and $dir is removed. Next: README.md,\
- hvhost(1), hvctl(1)."
+ hvhost(8), hvctl(8)."

@@ -74,6 +74,21 @@ def status_is_json_too(m):
     assert s["violations"] == 0 and s["ics"][0]["unanswered"] == 0
 
 
+def the_guests_programs_name_things_alike(m):
+    both = json.loads(m.hvctl("status", "--json"))
+    drivers, daemon = both["hv_utilsd"], both["hv_kvp_daemon"]
+    for program, s in both.items():
+        assert s["program"] == program and s["running"]
+        assert isinstance(s["uptime_ms"], int)
+    assert drivers["version"] == daemon["version"]
+    assert drivers["kvp"]["form"] == daemon["form"] == "linux"
+    assert drivers["kvp"]["requests"].keys() == daemon["requests"].keys()
+    text = m.hvctl("status")
+    assert "\n  kvp\n    daemon            ready\n" in text, text
+    assert "\n  pools           pool 0  name external  " in text, text
+    assert " GET_IP_INFO 1, " in text and "uptime_ms" not in text, text
+
+
 def watching_prints_what_a_program_writes(m):
     watch = m.spawn(f"{m.build}/prog/hvhost", "kvp", "watch", "--json", "-p",
                     "guest", "-i", "0.05", "--dir", f"{m.dir}/host",
@@ -158,6 +173,7 @@ def main():
         exit_codes_tell_no_refused_and_absent_apart(m)
         an_item_outlives_channel_and_guest(m)
         status_is_json_too(m)
+        the_guests_programs_name_things_alike(m)
         watching_prints_what_a_program_writes(m)
         m.children[0].send_signal(signal.SIGTERM)   # its host: now others'
         assert m.children[0].wait() == 0
