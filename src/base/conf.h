@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CONF_FILE	"/etc/hyperv/hvtools.conf"
+/* /etc/hyperv/hvtools.conf, unless the build's sysconfdir is another. */
+#define CONF_FILE	HV_SYSCONFDIR "/hyperv/hvtools.conf"
 
 enum { CONF_PATH_MAX = 108 };	/* what a Unix socket's address holds */
 
