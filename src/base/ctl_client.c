@@ -28,7 +28,7 @@ static int write_line(int fd, json_t *request)
 		if (n >= 0)
 			done += (size_t)n;
 		else if (errno != EINTR)
-			err = -errno;
+			err = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	}
 	free(text);
 	return err;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { CONNECT_S = 3 };		/* a peer that accepts nothing is stuck */
+
 static int address_of(struct sockaddr_un *a, const char *path)
 {
 	if (strlen(path) >= sizeof(a->sun_path))
@@ -19,6 +21,7 @@ static int address_of(struct sockaddr_un *a, const char *path)
 
 int unix_connect(const char *path, int type)
 {
+	const struct timeval patience = { .tv_sec = CONNECT_S };
 	struct sockaddr_un a;
 	int err = address_of(&a, path);
 	int fd;
@@ -28,8 +31,11 @@ int unix_connect(const char *path, int type)
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		err = -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+		       sizeof(patience)) < 0 ||
+	    connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		err = errno == EAGAIN && !(type & SOCK_NONBLOCK) ? -ETIMEDOUT :
+								   -errno;
 		close(fd);
 		return err;
 	}
@@ -61,7 +67,7 @@ static int remove_stale(const char *path, int type)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	fd = unix_connect(path, type);
+	fd = unix_connect(path, type | SOCK_NONBLOCK);
 	if (fd >= 0) {
 		close(fd);
 		return -EADDRINUSE;

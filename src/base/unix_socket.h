@@ -24,7 +24,9 @@ void unix_unlisten(struct unix_listener *u);	/* close, remove the node */
 /* A connection, or -errno (-EAGAIN: the client left again). */
 int unix_accept(struct unix_listener *u);
 
-/* A blocking connection, or -errno. */
+/* A connection, or -errno. It blocks unless type has SOCK_NONBLOCK, but neither
+ * connecting nor sending for long: -ETIMEDOUT after seconds, when the peer
+ * accepts nobody, and -EAGAIN from a send that nobody takes. */
 int unix_connect(const char *path, int type);
 
 /* Make the directories above the last '/' of path. 0 or -errno. */
