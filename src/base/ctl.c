@@ -3,7 +3,8 @@
  * Each connection collects bytes until a newline, runs the command and sends
  * the reply. Sending never blocks the program: what the kernel does not take
  * at once is kept, up to OUT_MAX bytes; a client that lets more pile up is
- * cut off. */
+ * cut off. Connections that are left open and say nothing must not keep the
+ * operator out: the oldest of them makes room for a new one. */
 #include "base/ctl.h"
 
 #include <errno.h>
@@ -132,6 +133,8 @@ int ctl_reply(struct ctl_conn *c, json_t *line)
 		return -EPIPE;
 	}
 	c->busy = false;
+	if (c->in_len && !c->inside)	/* lines that waited: from the loop */
+		loop_io_want(c->io, LOOP_READ | LOOP_WRITE);
 	return 0;
 }
 
@@ -245,6 +248,21 @@ static void reap_dead(struct ctl *ctl)
 	}
 }
 
+/* Close the connection that has been open longest of those that wait for
+ * nothing from us. */
+static void make_room(struct ctl *ctl)
+{
+	struct ctl_conn *oldest = NULL;
+
+	for (struct ctl_conn *c = ctl->conns; c; c = c->next)
+		if (!c->busy && !c->inside)
+			oldest = c;	/* new ones are put in front */
+	if (!oldest)
+		return;
+	conn_close(oldest);
+	conn_reap(oldest);
+}
+
 static void on_accept(void *arg, unsigned events)
 {
 	struct ctl *ctl = arg;
@@ -255,6 +273,8 @@ static void on_accept(void *arg, unsigned events)
 	reap_dead(ctl);
 	if (fd < 0)
 		return;
+	if (ctl->n_conns == MAX_CONNS)
+		make_room(ctl);
 	c = ctl->n_conns < MAX_CONNS ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
 		close(fd);

@@ -199,6 +199,72 @@ static void a_client_that_leaves_is_noticed_once(void **state)
 	assert_int_equal(g->closed, 1);
 }
 
+static void requests_behind_one_that_is_answered_later_are_answered(void **state)
+{
+	struct rig *g = *state;
+	char line[128];
+	int fd = say(g, "{\"cmd\":\"later\"}\n{\"cmd\":\"fail\"}\n");
+
+	while (!g->owed)
+		loop_once(g->l, true);
+	assert_int_equal(ctl_reply(g->owed, json_pack("{s:i}", "n", 1)), 0);
+	hear(g, fd, line, sizeof(line));
+	assert_string_equal(line, "{\"n\":1,\"ok\":true}\n");
+	hear(g, fd, line, sizeof(line));
+	assert_string_equal(line, "{\"error\":\"no such luck\",\"ok\":false}\n");
+	close(fd);
+	while (!g->closed)
+		loop_once(g->l, true);
+}
+
+enum { MANY = 100 };
+
+static void connections_left_open_keep_nobody_out(void **state)
+{
+	struct rig *g = *state;
+	int fd[MANY], owed = say(g, "{\"cmd\":\"later\"}\n");
+	char line[128];
+
+	while (!g->owed)
+		loop_once(g->l, true);
+	for (int i = 0; i < MANY; i++) {
+		fd[i] = unix_connect(g->path, SOCK_STREAM);
+		assert_true(fd[i] >= 0);
+		loop_once(g->l, false);
+	}
+	expect(g, "{\"cmd\":\"echo\",\"text\":3}\n", "{\"got\":3,\"ok\":true}\n");
+	/* Whoever waits for an answer is not in the way. */
+	assert_non_null(g->owed);
+	assert_int_equal(ctl_reply(g->owed, json_pack("{s:i}", "n", 1)), 0);
+	hear(g, owed, line, sizeof(line));
+	assert_string_equal(line, "{\"n\":1,\"ok\":true}\n");
+	close(owed);
+	for (int i = 0; i < MANY; i++)
+		close(fd[i]);
+	while (!g->closed)
+		loop_once(g->l, true);
+}
+
+static void a_server_that_accepts_nobody_keeps_nobody_waiting(void **state)
+{
+	struct rig *g = *state;
+	int fd[MANY], n = 0, last;
+	json_t *reply;
+
+	do {
+		last = unix_connect(g->path, SOCK_STREAM | SOCK_NONBLOCK);
+		if (last >= 0)
+			fd[n++] = last;
+	} while (last >= 0 && n < MANY);
+	assert_int_equal(last, -EAGAIN);
+	assert_null(ctl_new(g->l, g->path, 0600, commands, g));
+	assert_int_equal(errno, EADDRINUSE);
+	assert_int_equal(ctl_call(g->path, json_object(), 1, &reply),
+			 -ETIMEDOUT);
+	while (n)
+		close(fd[--n]);
+}
+
 static void an_endless_line_ends_the_connection(void **state)
 {
 	struct rig *g = *state;
@@ -285,6 +351,9 @@ int main(void)
 		T(requests_in_pieces_and_in_one_piece_are_the_same),
 		T(a_reply_may_come_later),
 		T(a_client_that_leaves_is_noticed_once),
+		T(requests_behind_one_that_is_answered_later_are_answered),
+		T(connections_left_open_keep_nobody_out),
+		T(a_server_that_accepts_nobody_keeps_nobody_waiting),
 		T(an_endless_line_ends_the_connection),
 		T(a_client_that_never_reads_is_cut_off),
 		T(a_second_server_does_not_take_a_live_socket),
