@@ -281,9 +281,12 @@ static json_t *kvp_json(struct utilsd *u)
 	enum kvp_state state = kvp_state_get(u->kvp);
 	struct ic_stats i;
 	struct kvp_stats s;
+	uint64_t refused, dropped;
 
 	ic_stats_get(ic, &i);
 	kvp_stats_get(u->kvp, &s);
+	refused = s.refused + i.refused;
+	dropped = i.dropped + s.malformed;
 	return json_pack(
 		"{s:s, s:s?, s:b, s:o, s:o, s:b, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"daemon", kvp_state_name(state), "form",
@@ -296,11 +299,11 @@ static json_t *kvp_json(struct utilsd *u)
 		"negotiations", (json_int_t)i.negotiations,
 		"requests", kvp_requests_json(&s),
 		"answered", (json_int_t)s.answered,
-		"refused", (json_int_t)(s.refused + i.refused),
+		"refused", (json_int_t)refused,
 		"no_daemon", (json_int_t)s.no_daemon,
 		"timeouts", (json_int_t)s.timeouts,
 		"late_answers", (json_int_t)s.stale,
-		"dropped", (json_int_t)(i.dropped + s.malformed));
+		"dropped", (json_int_t)dropped);
 }
 
 static json_t *cmd_status(void *arg, struct ctl_conn *c, json_t *request)

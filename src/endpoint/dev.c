@@ -166,8 +166,10 @@ void dev_free(struct dev *d)
 {
 	if (!d)
 		return;
-	while (d->clients)
-		dev_client_close(d->clients);
+	for (struct dev_client *c = d->clients, *next; c; c = next) {
+		next = c->next;
+		dev_client_close(c);
+	}
 	loop_io_free(d->io);
 	unix_unlisten(&d->listener);
 	free(d->buf);

@@ -85,10 +85,12 @@ static int get_delete(struct kvp_msg *m, struct rd *r)
 	return get_key(m, r, key_size);
 }
 
+/* Its record is the answer's: without room for that it cannot be answered. */
 static int get_enumerate(struct kvp_msg *m, struct rd *r)
 {
 	rd_skip(r, 2);
 	m->index = rd_le32(r);
+	rd_skip(r, 12 + KVP_KEY_SIZE + KVP_VALUE_SIZE);
 	return r->bad ? -EBADMSG : 0;
 }
 
@@ -198,23 +200,22 @@ static void put_ip_strings(uint8_t *at, const struct kvp_ip *ip, bool *cut)
 int kvp_wire_put_answer(void *body, size_t len, uint32_t version,
 			const struct kvp_msg *m, bool *cut)
 {
-	bool is_ip = m->op == KVP_GET_IP_INFO;
+	bool binary = version >= HV_IC_VERSION(5, 0);
 	uint8_t *b = body;
 
 	*cut = false;
 	if (m->status != HV_S_OK)
 		return 0;
-	if (m->op != KVP_GET && m->op != KVP_ENUMERATE && !is_ip)
-		return 0;
-	if (len < (is_ip ? KVP_WIRE_IP : m->op == KVP_GET ? 2576u : 2580u))
-		return -EBADMSG;
-	if (m->op == KVP_GET)
+	if (m->op == KVP_GET && len >= 2576)
 		put_record(b + 4, m, cut);
-	else if (m->op == KVP_ENUMERATE)
+	else if (m->op == KVP_ENUMERATE && len >= KVP_WIRE_EXCHANGE)
 		put_record(b + 8, m, cut);
-	else if (version < HV_IC_VERSION(5, 0))
-		put_ip_strings(b + 2, &m->ip, cut);
-	else
+	else if (m->op == KVP_GET_IP_INFO && binary && len > 4)
 		return kvp_wire_ip_put(b + 4, len - 4, &m->ip, cut);
+	else if (m->op == KVP_GET_IP_INFO && !binary && len >= KVP_WIRE_IP)
+		put_ip_strings(b + 2, &m->ip, cut);
+	else if (m->op == KVP_GET || m->op == KVP_ENUMERATE ||
+		 m->op == KVP_GET_IP_INFO)
+		return -EBADMSG;
 	return 0;
 }

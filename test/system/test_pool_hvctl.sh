@@ -10,6 +10,15 @@ fails=0
 
 h() { "$hvctl" --config "$dir/conf" --state-dir "$dir/state" \
     --run-dir "$dir/run" "$@"; }
+# The same in the background, printing to a file; exec makes the pid hvctl's.
+start()
+{
+    local out=$1
+    shift
+    (exec "$hvctl" --config "$dir/conf" --state-dir "$dir/state" \
+        --run-dir "$dir/run" "$@" >"$out") &
+    children+=($!)
+}
 mkdir "$dir/state" "$dir/run"
 : >"$dir/conf"
 
@@ -119,8 +128,7 @@ expect 2 '' 'no JSON array' -- kvp import "$dir/in.json"
 expect 0 ours '' -- kvp wait both -p guest
 expect 1 '' 'did not come in time' -- kvp wait never --timeout 0.05
 mkfifo "$dir/out"
-h kvp wait late --value right --timeout 60 >"$dir/out" &
-children+=($!)
+start "$dir/out" kvp wait late --value right --timeout 60
 exec 8<"$dir/out"       # opened by both: it runs
 h kvp set late wrong
 h kvp set late right
@@ -130,8 +138,7 @@ wait "${children[0]}" || { echo "wait failed"; fails=$((fails + 1)); }
 
 # Watching: set until the watch says the first thing; then exactly what is done.
 mkfifo "$dir/changes"
-h --json kvp watch guest >"$dir/changes" &
-children+=($!)
+start "$dir/changes" --json kvp watch guest
 exec 7<"$dir/changes"
 n=0
 while h kvp set tick $((n++)); ! read -r -t 0.1 line <&7; do

@@ -165,6 +165,9 @@ static void refuses_every_shorter_body(void **state)
 	for (size_t n = 0; n < 2576; n++)
 		assert_int_equal(get(&m, V4, body, n), -EBADMSG);
 	assert_int_equal(get(&m, V4, body, 2576), 0);
+	LAY(body, AT(0, "\x03"));
+	for (size_t n = 0; n < KVP_WIRE_EXCHANGE; n++)
+		assert_int_equal(get(&m, V4, body, n), -EBADMSG);
 	LAY(body, AT(0, "\x05"));
 	for (size_t n = 0; n < KVP_WIRE_IP; n += 13) {
 		assert_int_equal(get(&m, V4, body, n), -EBADMSG);
