@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "kvp_rig.h"
 
 enum { IDLE_MS = 5000, RESIDENT_MAX_KIB = 4096 };
+#define SETTLE_NS	10000000000u
 
 /* A number from a "Name:\t123 kB" line of a status file; added to *sum. */
 static int add_field(const char *path, const char *name, unsigned long *sum)
@@ -68,6 +70,32 @@ static int wakeups(pid_t pid, unsigned long *n)
 		return -errno;
 	closedir(d);
 	return err;
+}
+
+/* Is it waiting, and not still on its way there from the last request? */
+static int settled(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "r");
+	if (!f)
+		return -errno;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(f);
+	return state == 'S';
+}
+
+static int settle(pid_t pid)
+{
+	uint64_t end = bench_now_ns() + SETTLE_NS;
+	int is;
+
+	while (!(is = settled(pid)) && bench_now_ns() < end)
+		sched_yield();
+	return is < 0 ? is : is ? 0 : -ETIMEDOUT;
 }
 
 /* Let the time pass, unless the process ends meanwhile. */
@@ -145,6 +173,8 @@ static int measure(struct rig *r, double peer_kib)
 	};
 	int err = warm_up(r);
 
+	for (unsigned i = 0; !err && i < 2; i++)
+		err = settle(who[i].pid);
 	for (unsigned i = 0; !err && i < 2; i++)
 		err = wakeups(who[i].pid, &who[i].before);
 	if (!err)
