@@ -31,7 +31,6 @@ struct rig {
 	bool answered;
 	int err;
 	uint32_t status;
-	struct host_kvp_msg *msg;
 };
 
 static void path_of(char out[PATH_MAX], const char *dir, const char *name)
@@ -252,16 +251,13 @@ static void on_answer(void *arg, const struct host_kvp_result *result)
 	r->answered = true;
 	r->err = result->err;
 	r->status = result->status;
-	if (!result->err && result->msg)
-		*r->msg = *result->msg;
 }
 
-int rig_ask(struct rig *r, struct host_kvp_msg *m)
+int rig_ask(struct rig *r, const struct host_kvp_msg *m)
 {
 	int err;
 
 	r->answered = false;
-	r->msg = m;
 	err = host_kvp_request(host_kvp_of(r->host), m, NULL, on_answer, r);
 	while (err >= 0 && !r->answered)
 		err = loop_once(r->loop, true);

@@ -30,9 +30,10 @@ void rig_free(struct rig *r);			/* NULL is fine */
 /* Is Debian's daemon, unpacked by tools/peers.sh, there to be started? */
 bool rig_debian_present(const char *build);
 
-/* One request; m becomes the answer. 0, or -errno: -ETIMEDOUT; -EIO the guest
- * answered with a failure, which is on standard error. */
-int rig_ask(struct rig *r, struct host_kvp_msg *m);
+/* One request, and its answer, which the host has decoded and judged. 0, or
+ * -errno: -ETIMEDOUT; -EIO the guest answered with a failure, which is on
+ * standard error. */
+int rig_ask(struct rig *r, const struct host_kvp_msg *m);
 /* Record number i of pool 0 as rig_new() wrote it. */
 void rig_key(char key[HOST_KVP_KEY_TEXT], unsigned i);
 
