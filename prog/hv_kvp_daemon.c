@@ -167,8 +167,8 @@ static int take_dir(char dst[CONF_PATH_MAX], const char *dir, bool foreground)
 	if (!dir)
 		return 0;
 	if (strlen(dir) >= CONF_PATH_MAX || (!foreground && dir[0] != '/')) {
-		log_err("%s: %s", dir, dir[0] == '/' ? "too long" :
-			"must be an absolute path");
+		log_err("%s: %s", dir, strlen(dir) >= CONF_PATH_MAX ?
+			"too long" : "must be an absolute path");
 		return -EINVAL;
 	}
 	strcpy(dst, dir);
@@ -181,7 +181,7 @@ static int configure(struct program *p)
 	char err[512];
 
 	if (parse_form(&p->o) < 0) {
-		log_err("--form is linux or freebsd");
+		log_err("--form %s: it is linux or freebsd", p->o.form_name);
 		return EX_USAGE;
 	}
 	if (conf_load(&p->conf, p->o.config, err, sizeof(err)) < 0) {

@@ -329,6 +329,16 @@ static const struct ctl_command commands[] = {
 
 /* Start and end --------------------------------------------------------- */
 
+static int path_in_run_dir(const struct utilsd *u, char path[CONF_PATH_MAX],
+			   const char *name)
+{
+	int err = conf_path(path, u->conf.run_dir, name);
+
+	if (err < 0)
+		log_err("%s: too long for sockets below it", u->conf.run_dir);
+	return err;
+}
+
 static int kvp_start(struct utilsd *u)
 {
 	const struct kvp_cfg cfg = {
@@ -342,7 +352,7 @@ static int kvp_start(struct utilsd *u)
 		.mode = u->conf.kvp_device_mode,
 		.max_msg = KVP_DEVMSG_MAX,
 	};
-	int err = conf_path(path, u->conf.run_dir, "dev/hv_kvp_dev");
+	int err = path_in_run_dir(u, path, "dev/hv_kvp_dev");
 
 	if (err < 0)
 		return err;
@@ -360,7 +370,7 @@ static int kvp_start(struct utilsd *u)
 static int ctl_start(struct utilsd *u)
 {
 	char path[CONF_PATH_MAX];
-	int err = conf_path(path, u->conf.run_dir, "hv_utilsd.ctl");
+	int err = path_in_run_dir(u, path, "hv_utilsd.ctl");
 
 	if (err < 0)
 		return err;
@@ -428,24 +438,34 @@ static void stop(struct utilsd *u)
 	loop_free(u->loop);
 }
 
-/* Settings: the file, then what the command line says. */
+/* A path given as an option: absolute in the background, where we are in /. */
+static int take_path(char dst[CONF_PATH_MAX], const char *path,
+		     bool foreground)
+{
+	if (!path)
+		return 0;
+	if (strlen(path) >= CONF_PATH_MAX || (!foreground && path[0] != '/')) {
+		fprintf(stderr, "hv_utilsd: %s: %s\n", path,
+			strlen(path) >= CONF_PATH_MAX ?
+			"too long for a socket" : "must be an absolute path");
+		return -EINVAL;
+	}
+	strcpy(dst, path);
+	return 0;
+}
+
+/* Settings: the file, then what the command line says. 0 or an exit code. */
 static int settle(struct utilsd *u, const struct options *o)
 {
 	char err[512];
 
 	if (conf_load(&u->conf, o->config, err, sizeof(err)) < 0) {
 		fprintf(stderr, "hv_utilsd: %s\n", err);
-		return -EINVAL;
+		return EX_CONFIG;
 	}
-	if ((o->run_dir && strlen(o->run_dir) >= CONF_PATH_MAX) ||
-	    (o->host && strlen(o->host) >= CONF_PATH_MAX)) {
-		fprintf(stderr, "hv_utilsd: a path is too long for a socket\n");
-		return -EINVAL;
-	}
-	if (o->run_dir)
-		strcpy(u->conf.run_dir, o->run_dir);
-	if (o->host)
-		strcpy(u->conf.vmbus_host, o->host);
+	if (take_path(u->conf.run_dir, o->run_dir, o->foreground) < 0 ||
+	    take_path(u->conf.vmbus_host, o->host, o->foreground) < 0)
+		return EX_USAGE;
 	log_open("hv_utilsd", LOG_TO_AUTO, o->foreground,
 		 o->debug ? LOG_LEVEL_DEBUG : u->conf.log_level);
 	return 0;
@@ -471,8 +491,9 @@ int main(int argc, char **argv)
 
 	if (err)
 		return err < 0 ? EX_USAGE : EXIT_SUCCESS;
-	if (settle(&u, &o) < 0)
-		return EX_CONFIG;
+	err = settle(&u, &o);
+	if (err)
+		return err;
 	if (!o.foreground) {
 		err = service_background();
 		if (err < 0) {

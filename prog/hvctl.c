@@ -61,7 +61,9 @@ static int dispatch(struct hvctl *h, int argc, char **argv)
 			if (words)
 				return run(h, c, argc - words, argv + words);
 		}
-	if (argc)
+	if (argc == 1 && !strcmp(argv[0], "kvp"))
+		hvctl_fail(HVCTL_USAGE, "kvp: which command?");
+	else if (argc)
 		hvctl_fail(HVCTL_USAGE, "no command is called %s",
 			   hvctl_quote(argv[argc > 1 && !strcmp(argv[0], "kvp")
 					    ? 1 : 0]));

@@ -482,8 +482,6 @@ static int take_entries(struct hvctl *c, struct import *im, json_t *all)
 	size_t i;
 	int r = pool_to_write(c, &fallback);
 
-	if (!r && !json_is_array(all))
-		r = hvctl_fail(HVCTL_USAGE, "the input is no JSON array");
 	im->named[fallback] = c->pool != NULL;
 	json_array_foreach(all, i, entry)
 		if (!r)
@@ -541,7 +539,12 @@ static json_t *load_json(const char *path)
 		return NULL;
 	}
 	j = json_loadf(f, JSON_REJECT_DUPLICATES, &err);
-	if (!j)
+	if (j && !json_is_array(j)) {
+		hvctl_fail(HVCTL_USAGE, "%s is no JSON array",
+			   from_stdin ? "the input" : hvctl_quote(path));
+		json_decref(j);
+		j = NULL;
+	} else if (!j)
 		hvctl_fail(HVCTL_USAGE, "%s, line %d: %s",
 			   from_stdin ? "the input" : hvctl_quote(path),
 			   err.line, hvctl_show(err.text));

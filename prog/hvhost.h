@@ -71,6 +71,11 @@ json_t *hvhost_ask(const char *dir, json_t *request, int timeout_ms,
 		   int *code);
 /* The exit code that a reply's "result" and "status" stand for. */
 int hvhost_code(const json_t *reply);
+/* No reply came: say why. Returns the exit code. */
+int hvhost_unreachable(const char *path, int err);
+/* A JSON file could not be read, or (e NULL) is no `wanted`. */
+void hvhost_bad_json(const char *path, const json_error_t *e,
+		     const char *wanted);
 void hvhost_print_json(const json_t *j);
 
 #endif

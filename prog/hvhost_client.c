@@ -18,12 +18,23 @@ void hvhost_print_json(const json_t *j)
 	printf("\n");
 }
 
+void hvhost_bad_json(const char *path, const json_error_t *e,
+		     const char *wanted)
+{
+	if (!e)
+		fprintf(stderr, "hvhost: %s: not %s\n", path, wanted);
+	else if (e->line < 0)		/* and the text names the file */
+		fprintf(stderr, "hvhost: %s\n", e->text);
+	else
+		fprintf(stderr, "hvhost: %s:%d: %s\n", path, e->line, e->text);
+}
+
 static int code_of_error(int err)
 {
 	return err == -ETIMEDOUT ? HVHOST_TIMEOUT : HVHOST_UNREACHABLE;
 }
 
-static int say_unreachable(const char *path, int err)
+int hvhost_unreachable(const char *path, int err)
 {
 	fprintf(stderr, "hvhost: %s: %s\n", path, err == -ETIMEDOUT ?
 		"no answer in time" : err == -ENOENT || err == -ECONNREFUSED ?
@@ -65,7 +76,7 @@ static json_t *ask_by(caller *call, const char *dir, json_t *request,
 	}
 	err = call(path, request, timeout_ms, &reply);
 	if (err < 0) {
-		*code = say_unreachable(path, err);
+		*code = hvhost_unreachable(path, err);
 		return NULL;
 	}
 	*code = hvhost_code(reply);
@@ -169,7 +180,7 @@ int hvhost_status(int argc, char **argv)
 	bool json = false;
 	const struct option_def defs[] = {
 		{ 0, "dir", "DIR", "where the host's sockets are", &a.dir },
-		{ 0, "json", NULL, "all of it, for programs", &json },
+		{ 'j', "json", NULL, "all of it, for programs", &json },
 		{ 0 },
 	};
 	const struct options_text text = {
@@ -245,6 +256,20 @@ static int call_when_there(const char *path, json_t *request, int timeout_ms,
 	return err;
 }
 
+static bool is_state(const char *name)
+{
+	static const char *const states[] = {
+		"guest", "open", "ready", "pushed", "idle", "gone",
+	};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (!strcmp(states[i], name))
+			return true;
+	fprintf(stderr, "hvhost wait: no state '%s'; there are guest, open, "
+		"ready, pushed, idle and gone\n", name);
+	return false;
+}
+
 int hvhost_wait(int argc, char **argv)
 {
 	struct hvhost_args a = { 0 };
@@ -264,6 +289,8 @@ int hvhost_wait(int argc, char **argv)
 
 	if (code)
 		return code - 1;
+	if (!is_state(a.operand[0]))
+		return HVHOST_USAGE;
 	seconds = strtod(timeout, &end);
 	if (*end || end == timeout || !(seconds >= 0) || seconds > 1e6) {
 		fprintf(stderr, "hvhost wait: '%s' is no time in seconds\n",

@@ -17,10 +17,11 @@ struct opts {
 	const char *pool, *type, *interval;
 };
 
-static int parse(struct opts *o, const struct options_text *t, int least,
-		 int most, int argc, char **argv)
+/* takes: the letters of the options that this verb has beside --dir. */
+static int parse(struct opts *o, const struct options_text *t,
+		 const char *takes, int least, int most, int argc, char **argv)
 {
-	const struct option_def defs[] = {
+	const struct option_def all[] = {
 		{ 0, "dir", "DIR", "where the host's sockets are", &o->a.dir },
 		{ 'p', "pool", "POOL", "number or name: external, guest, auto,"
 		  " auto-external", &o->pool },
@@ -28,10 +29,14 @@ static int parse(struct opts *o, const struct options_text *t, int least,
 		  "u64-linux", &o->type },
 		{ 'i', "interval", "SECONDS", "of watching; default 10",
 		  &o->interval },
-		{ 0, "json", NULL, "print JSON", &o->json },
-		{ 0 },
+		{ 'j', "json", NULL, "print JSON", &o->json },
 	};
+	struct option_def defs[sizeof(all) / sizeof(all[0]) + 1] = { { 0 } };
+	unsigned n = 0;
 
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!all[i].letter || strchr(takes, all[i].letter))
+			defs[n++] = all[i];
 	return hvhost_parse(&o->a, t, defs, least, most, argc, argv);
 }
 
@@ -122,7 +127,7 @@ static int kvp_get(int argc, char **argv)
 	const struct options_text t = { "hvhost kvp get", "KEY",
 					"a value the guest has" };
 	struct opts o = { 0 };
-	int code = parse(&o, &t, 1, 1, argc, argv);
+	int code = parse(&o, &t, "pj", 1, 1, argc, argv);
 	json_t *req;
 
 	if (code)
@@ -138,12 +143,18 @@ static void print_stored(const json_t *r)
 		printf("stored; no guest is connected\n");
 }
 
+static void print_removed(const json_t *r)
+{
+	if (!strcmp(text_of(r, "result"), "stored"))
+		printf("removed; no guest is connected\n");
+}
+
 static int kvp_set(int argc, char **argv)
 {
 	const struct options_text t = { "hvhost kvp set", "KEY VALUE",
 		"give the guest a value; pool 0 unless told otherwise" };
 	struct opts o = { 0 };
-	int code = parse(&o, &t, 2, 2, argc, argv);
+	int code = parse(&o, &t, "ptj", 2, 2, argc, argv);
 	json_t *req;
 
 	if (code)
@@ -159,14 +170,14 @@ static int kvp_del(int argc, char **argv)
 	const struct options_text t = { "hvhost kvp del", "KEY",
 		"take a value from the guest; pool 0 unless told otherwise" };
 	struct opts o = { 0 };
-	int code = parse(&o, &t, 1, 1, argc, argv);
+	int code = parse(&o, &t, "pj", 1, 1, argc, argv);
 	json_t *req;
 
 	if (code)
 		return code - 1;
 	req = request("kvp-del", &o, "external");
 	json_object_set_new(req, "key", json_string(o.a.operand[0]));
-	return ask(&o, req, print_stored);
+	return ask(&o, req, print_removed);
 }
 
 static void print_list(const json_t *r)
@@ -197,7 +208,7 @@ static int kvp_list(int argc, char **argv)
 	const struct options_text t = { "hvhost kvp list", "",
 		"all of a pool, asked from the guest one by one" };
 	struct opts o = { 0 };
-	int code = parse(&o, &t, 0, 0, argc, argv);
+	int code = parse(&o, &t, "pj", 0, 0, argc, argv);
 
 	if (code)
 		return code - 1;
@@ -209,7 +220,7 @@ static int kvp_items(int argc, char **argv)
 	const struct options_text t = { "hvhost kvp items", "",
 		"the administrator's items, as this host keeps them" };
 	struct opts o = { 0 };
-	int code = parse(&o, &t, 0, 0, argc, argv);
+	int code = parse(&o, &t, "j", 0, 0, argc, argv);
 
 	if (code)
 		return code - 1;
@@ -222,7 +233,7 @@ static int kvp_push(int argc, char **argv)
 	const struct options_text t = { "hvhost kvp push", "",
 		"send the host's and the administrator's items again" };
 	struct opts o = { 0 };
-	int code = parse(&o, &t, 0, 0, argc, argv);
+	int code = parse(&o, &t, "j", 0, 0, argc, argv);
 
 	if (code)
 		return code - 1;
@@ -261,7 +272,7 @@ static int kvp_ip(int argc, char **argv)
 	const struct options_text t = { "hvhost kvp ip", "MAC",
 		"an interface's addresses, by its MAC" };
 	struct opts o = { 0 };
-	int code = parse(&o, &t, 1, 1, argc, argv);
+	int code = parse(&o, &t, "j", 1, 1, argc, argv);
 
 	if (code)
 		return code - 1;
@@ -274,7 +285,7 @@ static int kvp_set_ip(int argc, char **argv)
 	const struct options_text t = { "hvhost kvp set-ip", "FILE",
 		"send SET_IP_INFO as a JSON file says, - is standard input" };
 	struct opts o = { 0 };
-	int code = parse(&o, &t, 1, 1, argc, argv);
+	int code = parse(&o, &t, "j", 1, 1, argc, argv);
 	const char *path = o.a.operand[0];
 	json_error_t e;
 	json_t *ip;
@@ -284,8 +295,7 @@ static int kvp_set_ip(int argc, char **argv)
 	ip = strcmp(path, "-") != 0 ? json_load_file(path, 0, &e) :
 		json_loadf(stdin, 0, &e);
 	if (!json_is_object(ip)) {
-		fprintf(stderr, "hvhost: %s:%d: %s\n", path, e.line,
-			ip ? "not an object" : e.text);
+		hvhost_bad_json(path, ip ? NULL : &e, "a JSON object");
 		json_decref(ip);
 		return HVHOST_USAGE;
 	}
@@ -343,7 +353,7 @@ static int kvp_watch(int argc, char **argv)
 	double seconds;
 	json_t *req;
 	char *end;
-	int err, code = parse(&o, &t, 0, 0, argc, argv);
+	int err, code = parse(&o, &t, "pij", 0, 0, argc, argv);
 
 	if (code)
 		return code - 1;
@@ -360,10 +370,8 @@ static int kvp_watch(int argc, char **argv)
 	if (o.pool)
 		json_object_set_new(req, "pool", pool_json(o.pool));
 	err = ctl_stream_open(&s, path, req);
-	if (err < 0) {
-		fprintf(stderr, "hvhost: %s: %s\n", path, strerror(-err));
-		return HVHOST_UNREACHABLE;
-	}
+	if (err < 0)
+		return hvhost_unreachable(path, err);
 	code = watch_lines(&s, o.json);
 	ctl_stream_close(&s);
 	return code;

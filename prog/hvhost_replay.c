@@ -78,8 +78,12 @@ int hvhost_replay(int argc, char **argv)
 	if (code)
 		return code - 1;
 	seconds = strtol(patience, &end, 10);
-	if (*end || seconds < 1 || seconds > 86400 ||
-	    hvhost_path(bus, a.dir, "vmbus") < 0)
+	if (*end || seconds < 1 || seconds > 86400) {
+		fprintf(stderr, "hvhost replay: '%s' is no time of 1 to 86400 "
+			"seconds\n", patience);
+		return HVHOST_USAGE;
+	}
+	if (hvhost_path(bus, a.dir, "vmbus") < 0)
 		return HVHOST_USAGE;
 	r.path = a.operand[0];
 	if (host_trace_read(&trace, r.path, err, sizeof(err)) < 0) {

@@ -18,6 +18,7 @@ struct program {
 	/* asked for */
 	const char *dir, *profile_name, *scenario_path, *record, *vm_name;
 	const char *items, *poll, *seed, *settle;
+	uint64_t poll_s, seed_n, settle_ms;
 	bool strict, lenient, virtual_clock, no_push, debug;
 	/* made of it */
 	struct host_profile profile;
@@ -120,16 +121,32 @@ static void on_done(void *arg, bool passed)
 
 /* Reading what was asked for --------------------------------------------- */
 
-static int number(const char *option, const char *text, uint64_t *v)
+static int number(const char *option, const char *text, uint64_t most,
+		  uint64_t *v)
 {
 	char *end;
 
 	errno = 0;
 	*v = strtoull(text, &end, 10);
-	if (text[0] >= '0' && text[0] <= '9' && !*end && !errno)
+	if (text[0] >= '0' && text[0] <= '9' && !*end && !errno &&
+	    *v <= most)
 		return 0;
-	fprintf(stderr, "hvhost run: --%s: '%s' is no number\n", option, text);
+	fprintf(stderr, "hvhost run: --%s: '%s' is no whole number up to "
+		"%llu\n", option, text, (unsigned long long)most);
 	return -1;
+}
+
+static int read_numbers(struct program *p)
+{
+	p->settle_ms = 50;
+	if ((p->poll && number("poll", p->poll, UINT32_MAX / 1000,
+			       &p->poll_s) < 0) ||
+	    (p->seed && number("seed", p->seed, UINT64_MAX,
+			       &p->seed_n) < 0) ||
+	    (p->settle && number("settle", p->settle, INT32_MAX,
+				 &p->settle_ms) < 0))
+		return -1;
+	return 0;
 }
 
 static int choose_profile(struct program *p)
@@ -169,9 +186,9 @@ static int load_items(struct program *p)
 	json_t *j;
 	size_t i;
 
+	p->status = HVHOST_USAGE;	/* until all of them are good */
 	if (!json_is_array(items)) {
-		log_err("%s:%d: %s", p->items, e.line,
-			items ? "not an array of items" : e.text);
+		hvhost_bad_json(p->items, items ? NULL : &e, "a JSON array");
 		json_decref(items);
 		return -1;
 	}
@@ -186,6 +203,7 @@ static int load_items(struct program *p)
 		}
 	}
 	json_decref(items);
+	p->status = HVHOST_OK;
 	return 0;
 }
 
@@ -212,22 +230,20 @@ static int make_dir(const char *path)
 static int start_host(struct program *p)
 {
 	char bus[HVHOST_PATH], ctl[HVHOST_PATH];
-	uint64_t poll = 0;
 	struct host_cfg cfg = {
 		.profile = &p->profile, .path = bus,
 		.vm_name = p->vm_name ? p->vm_name : "guest",
 		.trace = p->trace,
 	};
 
-	if (p->poll && number("poll", p->poll, &poll) < 0)
-		return -1;
-	cfg.poll_ms = (uint32_t)(poll * 1000);
+	cfg.poll_ms = (uint32_t)(p->poll_s * 1000);
 	if (hvhost_path(bus, p->dir, "vmbus") < 0 ||
 	    hvhost_path(ctl, p->dir, "ctl") < 0 || make_dir(bus) < 0)
 		return -1;
 	p->host = host_new(p->loop, &cfg);
 	if (!p->host) {
-		log_err("%s: %s", bus, strerror(errno));
+		log_err("%s: %s", bus, errno == EADDRINUSE ?
+			"another host is running there" : strerror(errno));
 		return -1;
 	}
 	p->ctl = host_ctl_new(p->host, ctl, p->virtual_clock);
@@ -244,18 +260,16 @@ static int start_host(struct program *p)
 
 static int start_scenario(struct program *p)
 {
-	uint64_t seed = 0, settle = 50;
 	struct host_run_cfg cfg = { .step = on_step, .done = on_done,
 				    .arg = p };
 
-	if ((p->seed && number("seed", p->seed, &seed) < 0) ||
-	    (p->settle && number("settle", p->settle, &settle) < 0))
-		return -1;
-	cfg.seed = seed;
-	cfg.settle_ms = (unsigned)settle;
-	p->status = HVHOST_NO;		/* until it has passed */
+	cfg.seed = p->seed_n;
+	cfg.settle_ms = (unsigned)p->settle_ms;
 	p->run = host_run_new(p->host, p->scenario, p->virtual_clock, &cfg);
-	return p->run ? 0 : -1;
+	if (!p->run)
+		return -1;
+	p->status = HVHOST_NO;		/* until it has passed */
+	return 0;
 }
 
 static int serve(struct program *p)
@@ -276,7 +290,7 @@ static int serve(struct program *p)
 		}
 	}
 	if (start_host(p) < 0 || (p->scenario && start_scenario(p) < 0))
-		return HVHOST_REFUSED;
+		return p->status ? p->status : HVHOST_REFUSED;
 	err = loop_run(p->loop);
 	if (err < 0)
 		log_err("event loop: %s", strerror(-err));
@@ -342,6 +356,8 @@ int hvhost_run(int argc, char **argv)
 		fprintf(stderr, "hvhost run: strict or lenient, not both\n");
 		return HVHOST_USAGE;
 	}
+	if (read_numbers(&p) < 0)
+		return HVHOST_USAGE;
 	if (choose_profile(&p) < 0) {
 		host_scenario_free(p.scenario);
 		return HVHOST_USAGE;

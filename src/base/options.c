@@ -76,6 +76,7 @@ int options_parse(const struct options_text *t, const struct option_def *defs,
 	int c;
 
 	build(defs, longs, shorts);
+	argv[0] = (char *)t->program;	/* what getopt's errors begin with */
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		const struct option_def *d = find(defs, c);
 

@@ -136,11 +136,20 @@ static void on_answer(void *arg, const struct host_kvp_result *r)
 
 /* Key-value commands ----------------------------------------------------- */
 
-static json_t *bad_member(const char *member)
+/* The request's member is not what it should be: say what it is. */
+static json_t *bad_member(const json_t *request, const char *member)
 {
-	char text[96];
+	const json_t *v = json_object_get(request, member);
+	char *is = v ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT |
+				  JSON_ENSURE_ASCII) : NULL;
+	char text[160];
 
-	snprintf(text, sizeof(text), "\"%s\" is missing or wrong", member);
+	if (is)
+		snprintf(text, sizeof(text), "\"%s\" is wrong: %.80s", member,
+			 is);
+	else
+		snprintf(text, sizeof(text), "\"%s\" is missing", member);
+	free(is);
 	return refused("refused", text);
 }
 
@@ -167,7 +176,7 @@ static json_t *cmd_get(void *arg, struct ctl_conn *c, json_t *r)
 
 	if (!bad)
 		bad = host_json_item(&m.item, r, false);
-	return bad ? bad_member(bad) : request(arg, c, &m);
+	return bad ? bad_member(r, bad) : request(arg, c, &m);
 }
 
 static json_t *stored(void)
@@ -187,7 +196,7 @@ static json_t *cmd_set(void *arg, struct ctl_conn *c, json_t *r)
 	if (!bad)
 		bad = host_json_item(&m.item, r, true);
 	if (bad)
-		return bad_member(bad);
+		return bad_member(r, bad);
 	if (m.pool == KVP_POOL_EXTERNAL) {
 		err = host_kvp_item_set(k, &m.item);
 		if (err < 0)
@@ -208,7 +217,7 @@ static json_t *cmd_del(void *arg, struct ctl_conn *c, json_t *r)
 	if (!bad)
 		bad = host_json_item(&m.item, r, false);
 	if (bad)
-		return bad_member(bad);
+		return bad_member(r, bad);
 	if (m.pool == KVP_POOL_EXTERNAL) {
 		err = host_kvp_item_delete(host_kvp_of(hc->host), m.item.key);
 		if (!is_ready(hc->host))
@@ -229,7 +238,7 @@ static json_t *cmd_list(void *arg, struct ctl_conn *c, json_t *r)
 		return json_pack("{s:s, s:o}", "result", "stored", "items",
 				 host_json_list(host_kvp_items(k)));
 	if (host_json_pool(&pool, r))
-		return bad_member("pool");
+		return bad_member(r, "pool");
 	p = new_pending(hc, c);
 	err = p ? host_kvp_walk(k, pool, on_answer, p) : -ENOMEM;
 	if (err == 0)
@@ -262,7 +271,7 @@ static json_t *cmd_ip_get(void *arg, struct ctl_conn *c, json_t *r)
 				  .pool = KVP_POOL_GUEST };
 	const char *bad = host_json_get_ip(&m.ip, r);
 
-	return bad ? bad_member(bad) : request(arg, c, &m);
+	return bad ? bad_member(r, bad) : request(arg, c, &m);
 }
 
 static json_t *cmd_ip_set(void *arg, struct ctl_conn *c, json_t *r)
@@ -271,7 +280,7 @@ static json_t *cmd_ip_set(void *arg, struct ctl_conn *c, json_t *r)
 				  .pool = KVP_POOL_GUEST };
 	const char *bad = host_json_get_ip(&m.ip, r);
 
-	return bad ? bad_member(bad) : request(arg, c, &m);
+	return bad ? bad_member(r, bad) : request(arg, c, &m);
 }
 
 /* Watching --------------------------------------------------------------- */
@@ -320,7 +329,7 @@ static json_t *cmd_watch(void *arg, struct ctl_conn *c, json_t *r)
 
 	if (!json_is_integer(ms) || json_integer_value(ms) < 1 ||
 	    json_integer_value(ms) > UINT32_MAX)
-		return bad_member("poll_ms");
+		return bad_member(r, "poll_ms");
 	if (json_object_get(r, "pool") &&
 	    (host_json_pool(&pool, r) || pool < 1 || pool > 2))
 		return refused("refused", "only pools 1 and 2 are watched");
@@ -399,7 +408,7 @@ static json_t *cmd_wait(void *arg, struct ctl_conn *c, json_t *r)
 		p->want = i;
 		return NULL;
 	}
-	return bad_member("for");
+	return bad_member(r, "for");
 }
 
 /* The rest --------------------------------------------------------------- */
@@ -432,7 +441,7 @@ static json_t *cmd_rescind(void *arg, struct ctl_conn *c, json_t *r)
 
 	(void)c;
 	if (id < 0)
-		return bad_member("ic");
+		return bad_member(r, "ic");
 	return done_or(host_rescind(hc->host, (enum host_ic_id)id),
 		       "it is not offered");
 }
@@ -444,7 +453,7 @@ static json_t *cmd_offer(void *arg, struct ctl_conn *c, json_t *r)
 
 	(void)c;
 	if (id < 0)
-		return bad_member("ic");
+		return bad_member(r, "ic");
 	return done_or(host_offer(hc->host, (enum host_ic_id)id),
 		       "it is offered already");
 }
@@ -456,7 +465,7 @@ static json_t *cmd_renegotiate(void *arg, struct ctl_conn *c, json_t *r)
 
 	(void)c;
 	if (id < 0)
-		return bad_member("ic");
+		return bad_member(r, "ic");
 	if (host_ic_negotiate(host_ic_of(hc->host, (enum host_ic_id)id), NULL,
 			      NULL, NULL) < 0)
 		return refused("not-ready", "its channel is not open");
@@ -482,7 +491,7 @@ static json_t *cmd_advance(void *arg, struct ctl_conn *c, json_t *r)
 	if (!hc->virtual_clock)
 		return refused("refused", "this host runs on the real clock");
 	if (!json_is_integer(ms) || json_integer_value(ms) < 0)
-		return bad_member("ms");
+		return bad_member(r, "ms");
 	loop_advance(host_loop(hc->host), (uint64_t)json_integer_value(ms));
 	return json_pack("{s:I}", "time_ms",
 			 (json_int_t)host_now_ms(hc->host));

@@ -668,7 +668,11 @@ struct host_scenario *host_scenario_load(const char *path, char *err,
 	}
 	rd.s->doc = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
 	if (!rd.s->doc) {
-		snprintf(err, err_len, "%s:%d: %s", path, e.line, e.text);
+		if (e.line < 0)		/* and the text names the file */
+			snprintf(err, err_len, "%s", e.text);
+		else
+			snprintf(err, err_len, "%s:%d: %s", path, e.line,
+				 e.text);
 	} else if (read_file(&rd) == 0) {
 		return rd.s;
 	}

@@ -44,10 +44,22 @@ def exit_codes_tell_no_refused_and_absent_apart(m):
     expect(m, USAGE, "kvp", "get")
     expect(m, USAGE, "kvp", "get", "one", "two")
     expect(m, USAGE, "kvp", "fetch")
-    expect(m, USAGE, "status", "--no-such-option")
+    assert "hvhost status: unrecognized option" in \
+        expect(m, USAGE, "status", "--no-such-option")
+    assert "'redy'" in expect(m, USAGE, "wait", "redy")
+    expect(m, USAGE, "wait", "ready", "--timeout", "soon")
+    expect(m, USAGE, "kvp", "get", "--type", "u32", "k")
+    assert '"u33"' in expect(m, REFUSED, "kvp", "set", "-t", "u33", "k", "v")
+    assert '"nic"' in expect(m, REFUSED, "rescind", "nic")
     expect(m, TIMEOUT, "wait", "gone", "--timeout", "0.05")
     assert call(m, "status", "--dir", f"{m.dir}/x")[0] == UNREACHABLE
     assert call(m, "run", "--profile", "ws1999")[0] == USAGE
+    assert call(m, "run", "--poll", "often")[0] == USAGE
+    assert call(m, "replay", "--timeout", "x", "t")[1:] == ("",
+        "hvhost replay: 'x' is no time of 1 to 86400 seconds\n")
+    for option in ("--items", "--scenario"):
+        code, _, err = call(m, "run", "--dir", f"{m.dir}/y", option, "none")
+        assert code == USAGE and "none: No such file" in err, err
 
 
 def an_item_outlives_channel_and_guest(m):

@@ -67,6 +67,7 @@ expect 2 '' 'no pool is called "\x1b[31m"' -- kvp list $'\e[31m'
 expect 2 '' 'no pool is called "5"' -- kvp set -p 5 x y
 expect 2 '' 'usage: hvctl kvp set KEY VALUE' -- kvp set x
 expect 2 '' 'no command is called "frobnicate"' -- kvp frobnicate
+expect 2 '' 'kvp: which command?' -- kvp
 expect 2 '' 'is no number of seconds' -- kvp wait x --timeout soon
 expect 2 '' 'unrecognized option' -- --frobnicate
 
