@@ -2,6 +2,7 @@
  * command in the table, run it. The table also prints the usage. */
 #include "hvctl.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,14 @@ static bool asks_for_help(int argc, char **argv)
 	return false;
 }
 
+/* Done only if what was printed got out. */
+static int end(int r)
+{
+	if (r == HVCTL_DONE && (fflush(stdout) != 0 || ferror(stdout)))
+		return hvctl_fail(HVCTL_IO, "cannot write the output");
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	const char *config = NULL, *run_dir = NULL, *state_dir = NULL;
@@ -154,7 +163,8 @@ int main(int argc, char **argv)
 		print_commands(stdout);
 	if (r != 0) {
 		free(words);
-		return r < 0 ? HVCTL_USAGE : HVCTL_DONE;
+		return r < 0 ? r == -EIO ? HVCTL_IO : HVCTL_USAGE :
+			       end(HVCTL_DONE);
 	}
 	if (conf_load(&h.conf, config, err, sizeof(err)) < 0)
 		r = hvctl_fail(HVCTL_USAGE, "%s", err);
@@ -165,7 +175,5 @@ int main(int argc, char **argv)
 	if (!r)
 		r = dispatch(&h, n_words, words);
 	free(words);
-	if (fflush(stdout) != 0 && r == HVCTL_DONE)
-		return hvctl_fail(HVCTL_IO, "cannot write the output");
-	return r;
+	return end(r);
 }

@@ -58,7 +58,7 @@ int hvctl_print_json(json_t *j, bool compact)
 
 	json_decref(j);
 	putchar('\n');
-	if (fflush(stdout) != 0 || r < 0)
+	if (fflush(stdout) != 0 || ferror(stdout) || r < 0)
 		return hvctl_fail(HVCTL_IO, "cannot write the output");
 	return HVCTL_DONE;
 }
@@ -201,6 +201,6 @@ int hvctl_table_print(struct hvctl_table *t)
 	free(t->cell);
 	free(width);
 	*t = (struct hvctl_table){ .n_columns = t->n_columns };
-	return fflush(stdout) == 0 ? HVCTL_DONE :
+	return fflush(stdout) == 0 && !ferror(stdout) ? HVCTL_DONE :
 	       hvctl_fail(HVCTL_IO, "cannot write the output");
 }

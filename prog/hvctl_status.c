@@ -286,6 +286,7 @@ int hvctl_status(struct hvctl *c, int argc, char **argv)
 {
 	json_t *all = json_object();
 	bool any = false;
+	int r = HVCTL_DONE;
 
 	(void)argc;
 	(void)argv;
@@ -306,7 +307,7 @@ int hvctl_status(struct hvctl *c, int argc, char **argv)
 		json_object_set_new(all, programs[i], reply);
 	}
 	if (c->json)
-		hvctl_print_json(json_incref(all), false);
+		r = hvctl_print_json(json_incref(all), false);
 	json_decref(all);
-	return any ? HVCTL_DONE : HVCTL_UNREACHABLE;
+	return any ? r : HVCTL_UNREACHABLE;
 }

@@ -164,6 +164,12 @@ int hvhost_dispatch(const char *program, const char *summary,
 
 int main(int argc, char **argv)
 {
-	return hvhost_dispatch("hvhost", "a simulated Hyper-V host", verbs,
-			       argc, argv);
+	int code = hvhost_dispatch("hvhost", "a simulated Hyper-V host", verbs,
+				   argc, argv);
+
+	if (code == HVHOST_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+		fprintf(stderr, "hvhost: cannot write the output\n");
+		return HVHOST_IO;
+	}
+	return code;
 }

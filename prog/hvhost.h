@@ -16,6 +16,7 @@ enum {
 	HVHOST_REFUSED = 3,	/* the host would not do it */
 	HVHOST_UNREACHABLE = 4,	/* no host there */
 	HVHOST_TIMEOUT = 5,
+	HVHOST_IO = 6,		/* the output could not be written */
 };
 
 enum { HVHOST_OPERANDS = 8, HVHOST_PATH = 108 };

@@ -68,6 +68,15 @@ static const struct option_def *find(const struct option_def *defs, int c)
 	return defs->name ? defs : NULL;
 }
 
+/* Scripts read these texts: what did not get out is a failure. */
+static int printed(const struct options_text *t)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 1;
+	fprintf(stderr, "%s: cannot write the output\n", t->program);
+	return -EIO;
+}
+
 int options_parse(const struct options_text *t, const struct option_def *defs,
 		  int argc, char **argv, int *first)
 {
@@ -86,11 +95,11 @@ int options_parse(const struct options_text *t, const struct option_def *defs,
 			*(bool *)d->dst = true;
 		} else if (c == 'h') {
 			print_usage(t, defs);
-			return 1;
+			return printed(t);
 		} else if (c == 'V') {
 			printf("%s (open-hv-tools) %s\n", t->program,
 			       HV_VERSION);
-			return 1;
+			return printed(t);
 		} else {
 			fprintf(stderr, "Try '%s --help'.\n", t->program);
 			return -EINVAL;

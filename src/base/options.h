@@ -25,7 +25,8 @@ struct options_text {
 /* Parse. operands "" means that none are allowed; else they are left from
  * index *first on (NULL: not wanted).
  * 0: go on; 1: help or version was printed, exit 0; -EINVAL: said what is
- * wrong on stderr, exit EX_USAGE (64). argv[0] becomes t->program. */
+ * wrong on stderr, exit EX_USAGE (64); -EIO: help or version could not be
+ * printed, which was said too. argv[0] becomes t->program. */
 int options_parse(const struct options_text *t, const struct option_def *defs,
 		  int argc, char **argv, int *first);
 

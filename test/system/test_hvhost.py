@@ -9,7 +9,7 @@ import threading
 
 from machine import Machine
 
-OK, NO, USAGE, REFUSED, UNREACHABLE, TIMEOUT = range(6)
+OK, NO, USAGE, REFUSED, UNREACHABLE, TIMEOUT, IO = range(7)
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                     "../scenario/data")
 
@@ -60,6 +60,19 @@ def exit_codes_tell_no_refused_and_absent_apart(m):
     for option in ("--items", "--scenario"):
         code, _, err = call(m, "run", "--dir", f"{m.dir}/y", option, "none")
         assert code == USAGE and "none: No such file" in err, err
+
+
+def what_cannot_be_written_is_not_ok(m):
+    for args in (["--help"], ["--version"], ["profiles"], ["faults"],
+                 ["status", "--dir", f"{m.dir}/host"],
+                 ["status", "--json", "--dir", f"{m.dir}/host"],
+                 ["kvp", "list", "-p", "auto", "--dir", f"{m.dir}/host"]):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            code = subprocess.run([f"{m.build}/prog/hvhost", *args],
+                                  check=False, stdin=subprocess.DEVNULL,
+                                  stdout=full,
+                                  stderr=subprocess.DEVNULL).returncode
+        assert code == IO, f"hvhost {args}: {code}"
 
 
 def an_item_outlives_channel_and_guest(m):
@@ -183,6 +196,7 @@ def scenarios_run_against_any_guest(m):
 def main():
     with Machine(sys.argv[1]) as m:
         exit_codes_tell_no_refused_and_absent_apart(m)
+        what_cannot_be_written_is_not_ok(m)
         an_item_outlives_channel_and_guest(m)
         status_is_json_too(m)
         the_guests_programs_name_things_alike(m)

@@ -54,6 +54,20 @@ expect 0 again '' -- kvp get state
 expect 0 '' '' -- kvp set -- --dash -value
 expect 0 -value '' -- kvp get -- --dash
 
+# What cannot be written is not done.
+for words in 'kvp list' 'kvp get state' 'kvp export' status '--json status' \
+    --help --version; do
+    # shellcheck disable=SC2086
+    h $words >/dev/full 2>"$dir/err"
+    got=$?
+    want=5
+    [[ $words == *status ]] && want=4	# nobody answers comes first
+    if [[ $got != "$want" ]]; then
+        echo "hvctl $words >/dev/full: $got"
+        fails=$((fails + 1))
+    fi
+done
+
 # Bad input is named.
 expect 2 '' 'key "\xff" is not UTF-8' -- kvp set $'\xff' x
 expect 2 '' 'value "a\xc3" is not UTF-8' -- kvp set x $'a\xc3'

@@ -2,12 +2,15 @@
 #include "base/options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdio_ext.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -58,6 +61,24 @@ static void operands_end_the_options(void **state)
 	assert_null(file);
 }
 
+static void a_text_that_cannot_be_printed_is_a_failure(void **state)
+{
+	int out = dup(STDOUT_FILENO), full;
+
+	(void)state;
+	fflush(stdout);
+	full = open("/dev/full", O_WRONLY);
+	assert_true(full >= 0 && dup2(full, STDOUT_FILENO) >= 0);
+	assert_int_equal(PARSE("", NULL, "--version"), -EIO);
+	clearerr(stdout);
+	assert_int_equal(PARSE("", NULL, "--help"), -EIO);
+	clearerr(stdout);
+	__fpurge(stdout);
+	assert_true(dup2(out, STDOUT_FILENO) >= 0);
+	close(full);
+	close(out);
+}
+
 static void bad_input_is_refused(void **state)
 {
 	(void)state;
@@ -73,6 +94,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_and_long_forms_set_the_same),
 		cmocka_unit_test(operands_end_the_options),
+		cmocka_unit_test(a_text_that_cannot_be_printed_is_a_failure),
 		cmocka_unit_test(bad_input_is_refused),
 	};
 
