@@ -3,13 +3,14 @@
 # checking and measuring, needs. Says nothing and needs no network when they
 # are there. Nothing in these lists runs a service or changes how the machine
 # behaves; the programs we only test against are unpacked, not installed
-# (peers.sh).
+# (peers.sh). llvm: without its symbolizer sanitizers cannot name functions, and
+# what a test lets leak on purpose is told by name.
 set -eu
 
 build_packages="gcc libc6-dev meson ninja-build pkg-config
     libevent-dev libjansson-dev libinih-dev libmnl-dev libunistring-dev zlib1g-dev
     libcmocka-dev"
-check_packages="clang clang-tidy libclang-rt-dev mandoc
+check_packages="clang clang-tidy libclang-rt-dev llvm mandoc iproute2
     python3 python3-requests python3-yaml"
 
 wanted=
