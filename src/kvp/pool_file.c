@@ -65,6 +65,15 @@ static int make_dir(struct pool_file *f)
 	return sync_dir(slash ? parent : ".");
 }
 
+/* There was nothing to open, and yet there is something: a file that somebody
+ * made in between (try again), or a link that leads nowhere. */
+static int not_made(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) ? -ELOOP : -EAGAIN;
+}
+
 /* An existing file, or a new one with exactly this mode. */
 static int open_file(struct pool_file *f, const char *path, mode_t mode)
 {
@@ -80,7 +89,7 @@ static int open_file(struct pool_file *f, const char *path, mode_t mode)
 		return fd < 0 ? -errno : fd;
 	fd = open(path, flags | O_RDWR | O_CREAT | O_EXCL, mode);
 	if (fd < 0)
-		return errno == EEXIST ? -EAGAIN : -errno;
+		return errno == EEXIST ? not_made(path) : -errno;
 	r = fchmod(fd, mode) < 0 ? -errno : 0;
 	if (r == 0 && !f->cfg.no_sync)
 		r = sync_dir(f->dir);
@@ -110,8 +119,10 @@ static int open_named(struct pool_file *f)
 		return f->fd;
 	if (fstat(f->fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
+	if (!S_ISREG(st.st_mode)) {
+		close_file(&f->fd);
+		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
+	}
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	return 0;

@@ -162,7 +162,7 @@ static int result(const struct hv_kvp *h, const char *key, const char *value,
 		return kvp_fail(r, "pool %s has no key %s",
 				kvp_pool_name(h->cfg.id), kvp_quote(key));
 	case -EINVAL:
-		return check_key(key);
+		return *key ? fail_pool(h, r) : check_key(key);
 	case -EMSGSIZE:
 	case -EILSEQ:
 		return fail_item(key, value, r);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -212,6 +213,37 @@ static void a_watch_sees_what_others_do(void **state)
 
 #define KVP_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Put in the place of the pool's file by whoever may write there. */
+static void a_thing_that_is_no_file_is_an_error_and_no_success(void **state)
+{
+	struct rig *g = *state;
+	char value[HV_KVP_VALUE_SIZE];
+	struct hv_kvp *other;
+
+	assert_int_equal(hv_kvp_set(g->h, "k", "v"), 0);
+
+	assert_int_equal(unlink(g->d.pool), 0);
+	assert_int_equal(mkfifo(g->d.pool, 0600), 0);
+	assert_int_equal(hv_kvp_set(g->h, "k", "v"), -ENOTSUP);
+	assert_int_equal(hv_kvp_get(g->h, "k", value), -ENOTSUP);
+	assert_int_equal(hv_kvp_delete(g->h, "k"), -ENOTSUP);
+
+	assert_int_equal(unlink(g->d.pool), 0);
+	assert_int_equal(mkdir(g->d.pool, 0700), 0);
+	assert_int_equal(hv_kvp_set(g->h, "k", "v"), -EISDIR);
+	assert_int_equal(hv_kvp_open(&other, HV_KVP_GUEST, HV_KVP_READ,
+				     g->d.path), -EISDIR);
+
+	assert_int_equal(rmdir(g->d.pool), 0);
+	assert_int_equal(symlink("nowhere/at/all", g->d.pool), 0);
+	assert_int_equal(hv_kvp_set(g->h, "k", "v"), -ELOOP);
+	assert_int_equal(hv_kvp_open(&other, HV_KVP_GUEST, HV_KVP_WRITE,
+				     g->d.path), -ELOOP);
+
+	assert_int_equal(unlink(g->d.pool), 0);
+	assert_int_equal(hv_kvp_set(g->h, "k", "again"), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -219,6 +251,7 @@ int main(void)
 		KVP_TEST(a_value_comes_back),
 		KVP_TEST(an_error_names_the_bad_input),
 		KVP_TEST(a_missing_file_reads_as_empty_until_it_is_there),
+		KVP_TEST(a_thing_that_is_no_file_is_an_error_and_no_success),
 		KVP_TEST(an_import_is_all_or_nothing),
 		KVP_TEST(a_watch_reports_what_was_set_and_deleted),
 		KVP_TEST(a_watch_keeps_duplicates_apart),
