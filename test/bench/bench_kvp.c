@@ -7,8 +7,7 @@
  * which is our default?
  *
  * All guests run at the same time and are asked in turn, a batch each, for
- * many rounds; a result is the median of the batches' means. Batches are short
- * so that most of them escape what else the machine does. Host and guests
+ * many rounds; a result is the median of the batches' means. Host and guests
  * share one processor: an operation goes through three processes, and waking
  * an idle processor for each, which costs a virtual machine more than all the
  * rest, would hide what the programs themselves take. Where it is allowed they
@@ -23,7 +22,7 @@
 #include "bench.h"
 #include "kvp_rig.h"
 
-enum { ROUNDS = 101 };
+enum { ROUNDS = 51 };
 
 enum op { OP_SET, OP_GET, OP_ENUMERATE, N_OPS };
 
@@ -39,13 +38,13 @@ static struct run {
 	unsigned next;			/* record, of the next operation */
 	double us[N_OPS][ROUNDS];	/* a batch's mean */
 } runs[N_RUNS] = {
-	[OURS_10] = { .cfg = { .records = 10 }, .batch = 20 },
-	[OURS_1000] = { .cfg = { .records = 1000 }, .batch = 20 },
-	[OURS_10000] = { .cfg = { .records = 10000 }, .batch = 20 },
+	[OURS_10] = { .cfg = { .records = 10 }, .batch = 100 },
+	[OURS_1000] = { .cfg = { .records = 1000 }, .batch = 100 },
+	[OURS_10000] = { .cfg = { .records = 10000 }, .batch = 100 },
 	[OURS_DURABLE] = { .cfg = { .records = 1000, .sync = true },
-			   .batch = 2 },
+			   .batch = 4 },
 	[DEBIAN_1000] = { .cfg = { .records = 1000, .daemon = RIG_DEBIAN },
-			  .batch = 2 },
+			  .batch = 4 },
 };
 
 /* Keys are taken in an order that no read-ahead guesses; an enumeration goes
