@@ -14,9 +14,9 @@ vss           base/ vmbus/ ic/ vss/
 hn            base/ vmbus/ hn/
 endpoint      base/ endpoint/
 lib           base/ endpoint/ kvp/ vss/ lib/
-host          base/ vmbus/ host/ ic/hv_utilreg.h kvp/kvp_reg.h
+host          base/ vmbus/ host/ ic/hv_utilreg.h kvp/kvp_reg.h vss/vss_reg.h
 prog          base/ vmbus/ ic/ kvp/ vss/ hn/ endpoint/ lib/
-prog/hvhost   base/ vmbus/ host/ prog/ ic/hv_utilreg.h kvp/kvp_reg.h
+prog/hvhost   base/ vmbus/ host/ prog/ ic/hv_utilreg.h kvp/kvp_reg.h vss/vss_reg.h
 RULES
 }
 
