@@ -62,7 +62,7 @@ struct plan_rule {
 struct plan_fs {
 	const struct mount *mount;
 	enum plan_action action;
-	char reason[96];	/* for people: "journalling", "rule path=/mnt/*" */
+	char reason[96];	/* for people: "journalling", "rule: path /mnt" */
 	unsigned level;
 };
 
