@@ -32,6 +32,7 @@ enum { VSS_HOT_BACKUP_FLAGS = 0x00000005 };
 
 /* Sizes and offsets in bytes, of the body. */
 enum {
+	VSS_HEADER_SIZE = 8,		/* operation and reserved bytes */
 	VSS_FLAGS_AT = 8,		/* u32 in requests and replies */
 	VSS_SMALL_SIZE = 12,		/* HOT_BACKUP, GET_DM_INFO, ... */
 	VSS_SET_SIZE = 24,		/* CREATE, DELETE: a GUID behind 8 */
@@ -46,7 +47,8 @@ enum {
 	VSS_MSG_MAX = VSS_AUTO_RECOVER_SIZE,
 };
 
-/* "check" and so on for people, "create" ... ; "unknown" out of range. */
+/* For people: "check" (HOT_BACKUP), "freeze", "create" ...; "unknown" out of
+ * range. */
 const char *vss_op_name(unsigned op);
 
 #endif
