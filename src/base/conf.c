@@ -13,11 +13,14 @@
 #include "base/log.h"
 
 enum conf_type {
-	CONF_PATH,
+	CONF_PATH,		/* absolute; empty where that is the default */
+	CONF_NAME,		/* a word, or empty */
 	CONF_BOOL,
+	CONF_INT,
 	CONF_MSEC,		/* "5s", "250ms", "1min"; stored in ms */
 	CONF_MODE,		/* octal */
 	CONF_CHOICE,		/* one of `choices`, stored as its index */
+	CONF_RULE,		/* added to a struct conf_rules; no default */
 };
 
 struct conf_key {
@@ -25,11 +28,16 @@ struct conf_key {
 	enum conf_type type;
 	size_t offset;			/* into struct conf */
 	const char *dflt;
-	unsigned min, max;		/* MSEC: ms; MODE: max is the bits allowed */
+	unsigned min, max;		/* INT; MSEC: ms; MODE: max is the bits
+					 * allowed */
 	const char *choices;		/* CHOICE: separated by '|' */
 };
 
 #define AT(member) offsetof(struct conf, member)
+
+/* In the order of the enums in vss/plan.h. */
+#define RULE_ACTIONS	"freeze|sync-only|skip|veto"
+#define RULE_BY		"path|type|source"
 
 static const struct conf_key keys[] = {
 	{ "paths", "run-dir", CONF_PATH, AT(run_dir), "/run/hyperv", 0, 0, NULL },
@@ -60,6 +68,54 @@ static const struct conf_key keys[] = {
 	  "if-alone", 0, 0, "never|if-alone|always" },
 	{ "kvp", "virtual-interfaces", CONF_BOOL, AT(kvp_virtual_interfaces),
 	  "no", 0, 0, NULL },
+
+	{ "vss", "check-application-timeout", CONF_MSEC, AT(vss_check_app_ms),
+	  "5s", 100, 600000, NULL },
+	{ "vss", "check-timeout", CONF_MSEC, AT(vss_check_fs_ms), "10s",
+	  100, 600000, NULL },
+	{ "vss", "freeze-application-timeout", CONF_MSEC,
+	  AT(vss_freeze_app_ms), "60s", 100, 3600000, NULL },
+	{ "vss", "freeze-timeout", CONF_MSEC, AT(vss_freeze_fs_ms), "60s",
+	  100, 3600000, NULL },
+	{ "vss", "frozen-window", CONF_MSEC, AT(vss_frozen_ms), "60s",
+	  100, 3600000, NULL },
+	{ "vss", "thaw-timeout", CONF_MSEC, AT(vss_thaw_fs_ms), "10s",
+	  100, 600000, NULL },
+	{ "vss", "thaw-application-timeout", CONF_MSEC, AT(vss_thaw_app_ms),
+	  "10s", 100, 600000, NULL },
+	/* Linux answers a FREEZE after 15 min and all else after 30 s; there
+	 * is a report of hosts that wait 10 min for a FREEZE. */
+	{ "vss", "host-freeze-limit", CONF_MSEC, AT(vss_host_freeze_ms),
+	  "600s", 1000, 3600000, NULL },
+	{ "vss", "host-limit", CONF_MSEC, AT(vss_host_other_ms), "30s",
+	  1000, 3600000, NULL },
+	{ "vss", "negotiation-hold", CONF_MSEC, AT(vss_negotiation_hold_ms),
+	  "50s", 0, 55000, NULL },
+	{ "vss", "max-applications", CONF_INT, AT(vss_max_apps), "256",
+	  1, 4096, NULL },
+	{ "vss", "silent-application", CONF_CHOICE, AT(vss_silent_app_fails),
+	  "fail", 0, 0, "go-on|fail" },
+	{ "vss", "dead-application", CONF_CHOICE, AT(vss_dead_app_fails),
+	  "go-on", 0, 0, "go-on|fail" },
+	{ "vss", "device-mode", CONF_MODE, AT(vss_device_mode), "0600",
+	  0, 0666, NULL },
+	{ "vss", "application-device-mode", CONF_MODE,
+	  AT(vss_app_device_mode), "0600", 0, 0666, NULL },
+	{ "vss", "application-device-group", CONF_NAME,
+	  AT(vss_app_device_group), "", 0, 0, NULL },
+	{ "vss", "history-size", CONF_INT, AT(vss_history_size), "1000",
+	  1, 100000, NULL },
+	{ "vss", "metrics-file", CONF_PATH, AT(vss_metrics_file), "",
+	  0, 0, NULL },
+	{ "vss", "hooks-dir", CONF_PATH, AT(vss_hooks_dir),
+	  "/etc/hyperv/vss.d", 0, 0, NULL },
+	{ "vss", "hooks-timeout", CONF_MSEC, AT(vss_hooks_timeout_ms), "30s",
+	  100, 3600000, NULL },
+
+	{ "vss-rules", "freeze", CONF_RULE, AT(vss_rules), NULL, 0, 0, NULL },
+	{ "vss-rules", "sync-only", CONF_RULE, AT(vss_rules), NULL, 0, 0, NULL },
+	{ "vss-rules", "skip", CONF_RULE, AT(vss_rules), NULL, 0, 0, NULL },
+	{ "vss-rules", "veto", CONF_RULE, AT(vss_rules), NULL, 0, 0, NULL },
 };
 
 enum { N_KEYS = sizeof(keys) / sizeof(keys[0]) };
@@ -120,9 +176,27 @@ static int parse_mode(unsigned *out, const char *v, const struct conf_key *k)
 	return 0;
 }
 
-static int parse_choice(unsigned *out, const char *v, const char *choices)
+static int parse_int(unsigned *out, const char *v, const struct conf_key *k)
 {
-	size_t len = strlen(v);
+	unsigned long n;
+	char *end;
+
+	if (*v < '0' || *v > '9')
+		return -EINVAL;
+	errno = 0;
+	n = strtoul(v, &end, 10);
+	if (*end)
+		return -EINVAL;
+	if (errno || n < k->min || n > k->max)
+		return -ERANGE;
+	*out = (unsigned)n;
+	return 0;
+}
+
+/* v is len bytes long. */
+static int find_choice(unsigned *out, const char *v, size_t len,
+		       const char *choices)
+{
 	unsigned i = 0;
 
 	for (const char *c = choices; c; c = strchr(c, '|'), i++) {
@@ -136,9 +210,45 @@ static int parse_choice(unsigned *out, const char *v, const char *choices)
 	return -EINVAL;
 }
 
-static int parse_path(char *out, const char *v)
+static int parse_choice(unsigned *out, const char *v, const char *choices)
 {
-	if (v[0] != '/')
+	return find_choice(out, v, strlen(v), choices);
+}
+
+static int parse_name(char *out, const char *v)
+{
+	if (strlen(v) >= CONF_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (strpbrk(v, " \t/"))
+		return -EINVAL;
+	memcpy(out, v, strlen(v) + 1);
+	return 0;
+}
+
+/* "type ntfs3": the pattern is all that follows the first word. */
+static int parse_rule(struct conf_rules *rules, const char *action,
+		      const char *v)
+{
+	struct conf_rule *r = &rules->rule[rules->n];
+	size_t word = strcspn(v, " \t");
+	const char *pattern = v + word + strspn(v + word, " \t");
+
+	if (rules->n == CONF_RULES_MAX)
+		return -ENOSPC;
+	if (!*pattern || find_choice(&r->by, v, word, RULE_BY) < 0)
+		return -EINVAL;
+	if (strlen(pattern) >= CONF_PATTERN_MAX)
+		return -ENAMETOOLONG;
+	if (parse_choice(&r->action, action, RULE_ACTIONS) < 0)
+		abort();		/* our own table is wrong */
+	memcpy(r->pattern, pattern, strlen(pattern) + 1);
+	rules->n++;
+	return 0;
+}
+
+static int parse_path(char *out, const char *v, const struct conf_key *k)
+{
+	if (v[0] != '/' && (v[0] || k->dflt[0]))
 		return -EINVAL;
 	if (strlen(v) >= CONF_PATH_MAX)
 		return -ENAMETOOLONG;
@@ -152,15 +262,21 @@ static int parse_value(struct conf *c, const struct conf_key *k, const char *v)
 
 	switch (k->type) {
 	case CONF_PATH:
-		return parse_path(at, v);
+		return parse_path(at, v, k);
+	case CONF_NAME:
+		return parse_name(at, v);
 	case CONF_BOOL:
 		return parse_bool(at, v);
+	case CONF_INT:
+		return parse_int(at, v, k);
 	case CONF_MSEC:
 		return parse_msec(at, v, k);
 	case CONF_MODE:
 		return parse_mode(at, v, k);
 	case CONF_CHOICE:
 		return parse_choice(at, v, k->choices);
+	case CONF_RULE:
+		return parse_rule(at, k->name, v);
 	}
 	return -EINVAL;
 }
@@ -173,8 +289,14 @@ static const char *expected(const struct conf_key *k, char *out, size_t cap)
 		snprintf(out, cap, "an absolute path under %d bytes",
 			 CONF_PATH_MAX);
 		break;
+	case CONF_NAME:
+		snprintf(out, cap, "a name under %d bytes", CONF_NAME_MAX);
+		break;
 	case CONF_BOOL:
 		return "yes or no";
+	case CONF_INT:
+		snprintf(out, cap, "a number of %u to %u", k->min, k->max);
+		break;
 	case CONF_MSEC:
 		snprintf(out, cap, "a time of %u to %u ms, like 500ms or 2s",
 			 k->min, k->max);
@@ -185,6 +307,11 @@ static const char *expected(const struct conf_key *k, char *out, size_t cap)
 	case CONF_CHOICE:
 		snprintf(out, cap, "one of %s", k->choices);
 		break;
+	case CONF_RULE:
+		snprintf(out, cap,
+			 "one of %s and a pattern under %d bytes, %d rules at most",
+			 RULE_BY, CONF_PATTERN_MAX, CONF_RULES_MAX);
+		break;
 	}
 	return out;
 }
@@ -193,7 +320,7 @@ void conf_defaults(struct conf *c)
 {
 	memset(c, 0, sizeof(*c));
 	for (unsigned i = 0; i < N_KEYS; i++)
-		if (parse_value(c, &keys[i], keys[i].dflt) < 0)
+		if (keys[i].dflt && parse_value(c, &keys[i], keys[i].dflt) < 0)
 			abort();	/* our own table is wrong */
 }
 

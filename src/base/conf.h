@@ -15,7 +15,26 @@
 /* /etc/hyperv/hvtools.conf, unless the build's sysconfdir is another. */
 #define CONF_FILE	HV_SYSCONFDIR "/hyperv/hvtools.conf"
 
-enum { CONF_PATH_MAX = 108 };	/* what a Unix socket's address holds */
+enum {
+	CONF_PATH_MAX = 108,	/* what a Unix socket's address holds */
+	CONF_NAME_MAX = 33,	/* what Linux allows a group's name */
+	CONF_PATTERN_MAX = 128,	/* inih's lines end at 200 */
+	CONF_RULES_MAX = 64,
+};
+
+/* One line of [vss-rules], "ACTION = BY PATTERN". The numbers are the order of
+ * the words in conf.c, which is that of the enums in vss/plan.h. */
+struct conf_rule {
+	unsigned action;		/* freeze, sync-only, skip, veto */
+	unsigned by;			/* path, type, source */
+	char pattern[CONF_PATTERN_MAX];
+};
+
+/* In the order of the files and their lines: the first that fits decides. */
+struct conf_rules {
+	struct conf_rule rule[CONF_RULES_MAX];
+	unsigned n;
+};
 
 struct conf {
 	char run_dir[CONF_PATH_MAX];	/* sockets and device nodes */
@@ -33,6 +52,27 @@ struct conf {
 	unsigned kvp_pool_mode;		/* of the others' */
 	unsigned kvp_link_local;	/* addresses: 0 never, 1 if alone, 2 all */
 	bool kvp_virtual_interfaces;	/* report bridges and containers too */
+
+	/* VSS: what each step of a backup may take, of applications (app) and
+	 * of the file-system daemon (fs); vss/vss.h says how they add up. */
+	unsigned vss_check_app_ms, vss_check_fs_ms;
+	unsigned vss_freeze_app_ms, vss_freeze_fs_ms;
+	unsigned vss_frozen_ms;		/* the frozen window */
+	unsigned vss_thaw_fs_ms, vss_thaw_app_ms;
+	unsigned vss_host_freeze_ms;	/* the host's patience for FREEZE, */
+	unsigned vss_host_other_ms;	/* ... and for all else */
+	unsigned vss_negotiation_hold_ms;
+	unsigned vss_max_apps;
+	unsigned vss_silent_app_fails;	/* no answer in time; 0 or 1 */
+	unsigned vss_dead_app_fails;	/* gone while it held; 0 or 1 */
+	unsigned vss_device_mode;	/* of hv_fsvss_dev and hv_vss */
+	unsigned vss_app_device_mode;	/* of hv_appvss_dev */
+	char vss_app_device_group[CONF_NAME_MAX];	/* "": as it comes */
+	unsigned vss_history_size;	/* records kept in the file */
+	char vss_metrics_file[CONF_PATH_MAX];	/* "": in run_dir */
+	char vss_hooks_dir[CONF_PATH_MAX];
+	unsigned vss_hooks_timeout_ms;	/* of one hook in one phase */
+	struct conf_rules vss_rules;
 };
 
 void conf_defaults(struct conf *c);
