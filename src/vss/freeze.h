@@ -1,18 +1,24 @@
 /* vss/freeze.h - the frozen window: opens what the plan names, flushes,
  * freezes side by side, thaws, and sees to it that everything is thawed.
  *
- *   arm      descriptors are opened and compared, threads stand ready, the
- *            guardian holds the same descriptors and knows the deadline
- *   flush    syncfs() of all, side by side; everything still runs
+ *   open     descriptors are opened and compared, one thread a file system
+ *   arm      the guardian holds the same descriptors and knows the deadline
+ *   flush    syncfs() of all, side by side, again and again until little is
+ *            left to write; everything still runs
  *   freeze   level by level, the highest first; one thread a file system
  *   thaw     the other way round, through the descriptors from before
  *
  * From the first FIFREEZE to the last FITHAW nothing here logs, allocates,
  * forks, looks up a path or writes to a file. What each file system went
- * through is kept in memory shared with the guardian and told afterwards.
+ * through is kept in memory shared with the guardian (vss/frozen.h) and told
+ * afterwards.
  *
  * Who thaws: the side that comes first, and each file system once. EBUSY means
- * that somebody else froze it: it is not ours and we never thaw it.
+ * that somebody else froze it: it is not ours, we never thaw it, and since it
+ * may be thawed at any moment the freeze fails.
+ *
+ * The caller's loop is never blocked: a file system that hangs keeps its own
+ * thread, and thaw is possible all the same.
  */
 #ifndef VSS_FREEZE_H
 #define VSS_FREEZE_H
@@ -21,22 +27,55 @@
 #include <stdint.h>
 
 #include "base/loop.h"
+#include "vss/frozen.h"
 #include "vss/plan.h"
 
-enum {
-	FREEZE_MAX_FS = 128,	/* file systems in one freeze */
+struct freeze;
+
+enum freeze_phase {
+	FREEZE_IDLE, FREEZE_OPENING, FREEZE_ARMING, FREEZE_FLUSHING,
+	FREEZE_FREEZING, FREEZE_HELD, FREEZE_THAWING,
+	FREEZE_N_PHASES
 };
 
-enum freeze_state {		/* of one file system, in the shared memory */
-	FREEZE_NONE,
-	FREEZE_ASKING,		/* FIFREEZE is under way */
-	FREEZE_FROZEN,		/* by us */
-	FREEZE_FOREIGN,		/* EBUSY: by somebody else */
-	FREEZE_FAILED,
-	FREEZE_REVOKED,		/* thaw it as soon as FIFREEZE returns */
-	FREEZE_THAWING,
-	FREEZE_THAWED,
-	FREEZE_STUCK,		/* FITHAW failed */
+enum freeze_event {
+	FREEZE_EV_HELD,		/* all are frozen */
+	FREEZE_EV_REFUSED,	/* it failed, and is rolled back: why */
+	FREEZE_EV_THAWED,	/* as asked; why: "" or what went wrong */
+	FREEZE_EV_LOST,		/* thawed unasked: deadline, guardian: why */
 };
+
+struct freeze_cfg {
+	struct loop *loop;
+	struct frozen *z;
+	const struct freeze_ops *ops;
+	int guardian;		/* its socket (vss/guardian.h); -1: none */
+	/* Each FREEZE ends in HELD or REFUSED; HELD in THAWED or LOST. A
+	 * freeze that is thawed before it is held ends in THAWED alone. Called
+	 * from the loop, never from within a call below. */
+	void (*event)(void *arg, enum freeze_event ev, const char *why);
+	void *arg;
+};
+
+/* NULL with errno set. */
+struct freeze *freeze_new(const struct freeze_cfg *cfg);
+/* Thaws first, if anything is frozen. NULL is fine. */
+void freeze_free(struct freeze *f);
+
+/* Begin. answer_ms: what flushing and freezing may take; frozen_ms: the
+ * window, from the first FIFREEZE on. 0; -EBUSY one is in hand, or a file
+ * system of an earlier one still hangs; -E2BIG more than FREEZE_MAX_FS;
+ * -ENOMEM, -EAGAIN no threads. The plan must live until the event that ends
+ * it. */
+int freeze_start(struct freeze *f, const struct plan *p, uint64_t msgid,
+		 uint32_t answer_ms, uint32_t frozen_ms);
+/* Thaw, or give up what is in hand. -EALREADY nothing is. */
+int freeze_thaw(struct freeze *f);
+
+enum freeze_phase freeze_phase_get(const struct freeze *f);
+const char *freeze_phase_name(enum freeze_phase p);
+/* A file system whose thread has not come back from an earlier freeze, or
+ * NULL. */
+const char *freeze_hanging(const struct freeze *f);
 
 #endif
