@@ -20,6 +20,14 @@ static struct {
 	void *capture_arg;
 } log_state = { .ident = "hv", .sink = LOG_TO_STDERR, .level = LOG_LEVEL_INFO };
 
+/* Lines that wait, one behind the other: a byte of level, text, NUL. */
+static struct {
+	bool on;
+	size_t used;
+	unsigned lost;
+	char lines[LOG_HOLD_BYTES];
+} held;
+
 static const struct {
 	const char *name;
 	int priority;			/* of syslog(3) */
@@ -51,6 +59,7 @@ void log_open(const char *ident, enum log_sink sink, bool foreground,
 
 void log_close(void)
 {
+	log_hold(false);
 	if (log_state.sink == LOG_TO_SYSLOG)
 		closelog();
 	log_state.sink = LOG_TO_STDERR;
@@ -81,18 +90,10 @@ static void write_stderr(const char *prefix, const char *text)
 	(void)done;			/* nowhere to complain to */
 }
 
-void log_line(enum log_level level, const char *fmt, ...)
+static void deliver(enum log_level level, const char *text)
 {
-	char text[LINE_MAX_BYTES], prefix[96];
-	va_list ap;
+	char prefix[96];
 
-	if (!log_enabled(level) && !log_state.capture)
-		return;
-	va_start(ap, fmt);
-	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is started,
-	 * the analyser of clang 14 loses track of it when files are many */
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	if (log_state.capture) {
 		log_state.capture(log_state.capture_arg, level, text);
 		return;
@@ -111,6 +112,62 @@ void log_line(enum log_level level, const char *fmt, ...)
 		break;
 	}
 	write_stderr(prefix, text);
+}
+
+/* Once one line did not fit none does, so that no hole is in the middle. */
+static void keep(enum log_level level, const char *text)
+{
+	size_t len = strlen(text) + 1;
+
+	if (held.lost || 1 + len > sizeof(held.lines) - held.used) {
+		held.lost++;
+		return;
+	}
+	held.lines[held.used++] = (char)level;
+	memcpy(held.lines + held.used, text, len);
+	held.used += len;
+}
+
+static void give_out(void)
+{
+	for (size_t at = 0; at < held.used;
+	     at += 1 + strlen(held.lines + at + 1) + 1)
+		deliver((enum log_level)held.lines[at], held.lines + at + 1);
+	if (held.lost)
+		log_warn("%u more lines were lost while lines could not be written",
+			 held.lost);
+}
+
+void log_hold(bool hold)
+{
+	if (hold == held.on)
+		return;
+	held.on = hold;
+	if (!hold) {
+		give_out();
+		return;
+	}
+	held.used = 0;
+	held.lost = 0;
+	memset(held.lines, 0, sizeof(held.lines));
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list ap;
+
+	if (!log_enabled(level) && !log_state.capture)
+		return;
+	va_start(ap, fmt);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is started,
+	 * the analyser of clang 14 loses track of it when files are many */
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (held.on)
+		keep(level, text);
+	else
+		deliver(level, text);
 }
 
 static bool is_plain(const char *s, size_t n)

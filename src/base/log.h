@@ -31,6 +31,15 @@ bool log_enabled(enum log_level level);
 void log_capture(void (*fn)(void *arg, enum log_level level, const char *line),
 		 void *arg);
 
+/* Keep lines to ourselves, because writing one may block: to a frozen file
+ * system, or to a logger that waits for one. While held, a line goes to a
+ * buffer of LOG_HOLD_BYTES, whose pages are touched when holding begins; there
+ * is no allocation and no system call. false gives out what was held, in order,
+ * and then says how many lines did not fit. It does not nest: one false undoes
+ * any number of true. log_close() gives out, too. One thread only. */
+enum { LOG_HOLD_BYTES = 65536 };
+void log_hold(bool hold);
+
 void log_line(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
