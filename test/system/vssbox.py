@@ -190,7 +190,10 @@ class Process:
 
     def __init__(self, helper, pid, argv):
         self.helper, self.pid, self.argv = helper, pid, argv
-        self._pidfd = os.pidfd_open(pid) if pid else -1
+        try:
+            self._pidfd = os.pidfd_open(pid) if pid else -1
+        except ProcessLookupError:      # it has ended already
+            self._pidfd = -1
         self.stdin, self.stdout = helper.stdin, helper.stdout
         self.stderr = helper.stderr
 
@@ -202,7 +205,8 @@ class Process:
 
     def send_signal(self, number):
         try:
-            signal.pidfd_send_signal(self._pidfd, number)
+            if self._pidfd >= 0:
+                signal.pidfd_send_signal(self._pidfd, number)
         except ProcessLookupError:
             pass
 
@@ -568,10 +572,9 @@ class Box:
     def thaw(self, path):
         self.do("thaw", path)
 
-    def loop(self, file, fs=None):
-        """A loop device on a file inside, which is to have a file system
-        already. Stays until the box ends. Returns /dev/loopN."""
-        del fs
+    def loop(self, file):
+        """A loop device on a file inside. Stays until the box ends. Returns
+        /dev/loopN."""
         return self._keep("loop", file)
 
     def mkfs(self, fs, path, megabytes=None):
