@@ -263,6 +263,9 @@ become_init(const char *dir, int control, bool net)
 	char root[4096];
 	char *argv[MAX_DISKS + 8];
 
+	if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
+		    (net ? CLONE_NEWNET : 0)) < 0)
+		give_up(BOX_SKIP, "no namespaces");
 	must(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "private");
 	snprintf(root, sizeof(root), "%s/mnt", dir);
 	mkdirs(root);
@@ -310,8 +313,7 @@ static int cmd_start(int argc, char **argv)
 
 	for (int i = 4; i < argc; i++)
 		disk_parse(&disks[n_disks++], argv[i]);
-	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC |
-		    (net ? CLONE_NEWNET : 0)) < 0)
+	if (unshare(CLONE_NEWPID) < 0)
 		give_up(BOX_SKIP, "no namespaces");
 
 	pid_t test = getppid();
