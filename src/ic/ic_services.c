@@ -1,5 +1,5 @@
 /* ic/ic_services.c - the table of services: where is message X handled? The
- * class GUID of a channel picks the row, prog/hv_utilsd.c joins the row to its
+ * class GUID of a channel picks the row, prog/utilsd_bus.c leads it to its
  * driver. */
 #include "ic/ic.h"
 
