@@ -145,6 +145,15 @@ static int send_reply(struct ic *ic, struct request *q)
 	return 0;			/* a broken channel is reported by itself */
 }
 
+/* The host did not wait for the answer that the service is working on. */
+static void tell_queued(struct ic *ic)
+{
+	struct request *q = ic->queue;
+
+	if (ic->ops.queued && q && q->state == REQUEST_ASKED && q->next)
+		ic->ops.queued(ic->arg);
+}
+
 /* Serve the head of the queue until somebody has to be waited for. */
 static void step(struct ic *ic)
 {
@@ -160,6 +169,7 @@ static void step(struct ic *ic)
 			ic->ops.request(ic->arg, q->ticket,
 					rd_of(q->payload + IC_WIRE_HDR,
 					      q->hdr.body_len));
+			tell_queued(ic);
 			continue;
 		}
 		if (q->state == REQUEST_ASKED || send_reply(ic, q) < 0)
@@ -277,6 +287,7 @@ static void enqueue(struct ic *ic, struct request *q)
 	q->ticket = ic->next_ticket++;
 	if (++ic->n_queue == MAX_QUEUE)
 		channel_pause(ic->channel, true);
+	tell_queued(ic);
 	step(ic);
 }
 

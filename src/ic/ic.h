@@ -41,6 +41,10 @@ struct ic_ops {
 	/* May negotiation be answered now? When not, it is held until
 	 * ic_release(), or until hold_ms have passed. NULL: always. */
 	bool (*ready)(void *arg);
+	/* Another request has come to wait behind the one that the service is
+	 * working on: the host has given up on that. May reply. NULL: the
+	 * service does not care. */
+	void (*queued)(void *arg);
 };
 
 struct ic_stats {

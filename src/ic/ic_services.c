@@ -11,6 +11,12 @@ static const uint32_t frameworks[] = { V(3, 0), V(1, 0), 0 };
 /* 5.0 brought the binary IP form, which a host then insists on. */
 static const uint32_t kvp_versions[] = { V(5, 0), V(4, 0), V(3, 0), 0 };
 
+/* 5.0 brought FREEZE and THAW, 6.0 a question about clusters, which we have no
+ * answer to; of 7.0 nothing is known that a guest has to do. */
+static const uint32_t vss_versions[] = {
+	V(7, 0), V(6, 0), V(5, 0), V(4, 0), 0
+};
+
 static const struct ic_service services[] = {
 	{
 		.name = "kvp", .type = HV_IC_KVP,
@@ -18,6 +24,13 @@ static const struct ic_service services[] = {
 		.frameworks = frameworks, .versions = kvp_versions,
 		.body_min = 2,			/* operation and pool */
 		.ring_len = 20480,		/* an IP message takes 7480 */
+	},
+	{
+		.name = "vss", .type = HV_IC_VSS,
+		.class_id = &guid_class_vss,
+		.frameworks = frameworks, .versions = vss_versions,
+		.body_min = 8,			/* operation, reserved bytes */
+		.ring_len = 20480,		/* a list of LUNs takes 12500 */
 	},
 };
 
