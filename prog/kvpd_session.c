@@ -1,9 +1,5 @@
-/* prog/kvpd_session.c - one driver at a time.
- *
- *   WAITING     no device is open; watches, and a timer when there is
- *               something to try again
- *   OPEN        registered as far as we are concerned; the driver's version
- *               (Linux form) or its first request confirms it
+/* prog/kvpd_session.c - registered as far as we are concerned once the device
+ * is open; the driver's version (Linux form) or its first request confirms it.
  *
  * Requests are answered where they are read: the driver asks one at a time,
  * and the answer is one message that fits in any socket's buffer. If it
@@ -16,110 +12,16 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "endpoint/devc.h"
-#include "base/pathwait.h"
-
-enum {
-	RETRY_MIN_MS = 10,
-	RETRY_MAX_MS = 30000,
-	REFUSED_MAX_MS = 5000,	/* then a socket nobody serves is left alone */
-};
 
 struct kvpd_session {
-	struct loop *loop;
-	struct kvpd_session_cfg cfg;
+	struct dev_session *session;
+	enum kvp_form form;
 	struct kvpd *d;
-	struct pathwait *waits[KVPD_SESSION_DEVICES];
-	struct loop_timer retry;
-	unsigned retry_ms;		/* the next wait */
-	struct devc dev;
-	struct loop_io *io;		/* set in OPEN */
-	const char *device;
 	bool registered;
 	char version[KVP_VERSION_SIZE];
-	int said;			/* the last trouble that was logged */
 	int said_failure;		/* the last failed request's */
-	uint64_t opened, malformed;
+	uint64_t malformed;
 };
-
-static void start(struct kvpd_session *s);
-
-/* WAITING ---------------------------------------------------------------- */
-
-static void stop_waiting(struct kvpd_session *s)
-{
-	loop_timer_cancel(&s->retry);
-	for (unsigned i = 0; i < s->cfg.n_devices; i++) {
-		pathwait_free(s->waits[i]);
-		s->waits[i] = NULL;
-	}
-}
-
-static void on_appeared(void *arg)
-{
-	struct kvpd_session *s = arg;
-
-	s->retry_ms = RETRY_MIN_MS;
-	start(s);
-}
-
-static void watch(struct kvpd_session *s)
-{
-	for (unsigned i = 0; i < s->cfg.n_devices; i++)
-		if (!s->waits[i])
-			s->waits[i] = pathwait_new(s->loop, s->cfg.devices[i],
-						  on_appeared, s);
-}
-
-static void try_later(struct kvpd_session *s)
-{
-	loop_timer_set(&s->retry, s->retry_ms);
-	s->retry_ms *= 2;
-	if (s->retry_ms > RETRY_MAX_MS)
-		s->retry_ms = RETRY_MAX_MS;
-}
-
-/* Say it once, not at each try. */
-static void say(struct kvpd_session *s, int err)
-{
-	if (s->said == err)
-		return;
-	s->said = err;
-	if (err == -ENOENT)
-		log_info("no driver yet (at %s%s); waiting",
-			 s->cfg.devices[s->cfg.n_devices - 1],
-			 s->cfg.n_devices > 1 ? " or the kernel's" : "");
-	else if (err == -EBUSY)
-		log_warn("another daemon has the driver; waiting for it to "
-			 "end");
-	else
-		log_warn("cannot open the driver's device: %s; waiting",
-			 strerror(-err));
-}
-
-static void hang_up(struct kvpd_session *s)
-{
-	loop_io_free(s->io);
-	s->io = NULL;
-	devc_close(&s->dev);
-	s->device = NULL;
-	s->registered = false;
-}
-
-/* OPEN -> WAITING */
-static void lost(struct kvpd_session *s, const char *doing, int err)
-{
-	if (err == -EPIPE)
-		log_info("the driver at %s went away", s->device);
-	else
-		log_warn("%s at %s: %s; registering again", doing, s->device,
-			 strerror(-err));
-	hang_up(s);
-	watch(s);
-	try_later(s);
-}
-
-/* OPEN ------------------------------------------------------------------- */
 
 static void on_version(struct kvpd_session *s, const uint8_t *buf, size_t len)
 {
@@ -130,7 +32,8 @@ static void on_version(struct kvpd_session *s, const uint8_t *buf, size_t len)
 	s->registered = true;
 	if (s->version[0])
 		kvpd_set_version(s->d, s->version);
-	log_info("registered with the driver at %s, version %s", s->device,
+	log_info("registered with the driver at %s, version %s",
+		 dev_session_path(s->session),
 		 log_quote(quoted, sizeof(quoted), s->version,
 			   strlen(s->version)));
 }
@@ -163,9 +66,10 @@ static void log_failure(struct kvpd_session *s, const struct kvp_msg *m,
 }
 
 /* Whatever the driver sent, it waits for an answer. */
-static void answer(struct kvpd_session *s, struct kvp_msg *m, bool sound)
+static void answer(struct kvpd_session *s, struct devc *dev, struct kvp_msg *m,
+		   bool sound)
 {
-	size_t len = kvp_devmsg_size(s->cfg.form);
+	size_t len = kvp_devmsg_size(s->form);
 	uint8_t buf[KVP_DEVMSG_MAX];
 	char key[KVP_KEY_SIZE] = "";
 	int err = 0;
@@ -181,100 +85,55 @@ static void answer(struct kvpd_session *s, struct kvp_msg *m, bool sound)
 	s->malformed += !sound;
 	log_request(m, key);
 	log_failure(s, m, err);
-	kvp_devmsg_put_answer(buf, s->cfg.form, m);
-	err = devc_send(&s->dev, buf, len);
+	kvp_devmsg_put_answer(buf, s->form, m);
+	err = devc_send(dev, buf, len);
 	if (err)
-		lost(s, "writing an answer", err);
+		dev_session_lost(s->session, "writing an answer", err);
 	else
-		s->retry_ms = RETRY_MIN_MS;
+		dev_session_works(s->session);
 }
 
-static void on_readable(void *arg, unsigned events)
+static void on_readable(void *arg, struct devc *dev)
 {
 	struct kvpd_session *s = arg;
 	uint8_t buf[KVP_DEVMSG_MAX];
 	struct kvp_msg m = { .op = KVP_N_OPS };
-	ssize_t n = devc_recv(&s->dev, buf, kvp_devmsg_size(s->cfg.form));
+	ssize_t n = devc_recv(dev, buf, kvp_devmsg_size(s->form));
 
-	(void)events;
 	if (n == -EAGAIN)
 		return;
 	if (n < 0 && n != -EMSGSIZE) {
-		lost(s, "reading a request", (int)n);
+		dev_session_lost(s->session, "reading a request", (int)n);
 		return;
 	}
-	s->said = 0;
+	dev_session_heard(s->session);
 	/* Later on 100 is an operation like any other the host may invent. */
 	if (!s->registered && n > 0 && buf[0] == KVP_OP_REGISTER1) {
 		on_version(s, buf, (size_t)n);
 		return;
 	}
 	s->registered = true;
-	answer(s, &m, n > 0 && !kvp_devmsg_get_request(&m, s->cfg.form, buf,
+	answer(s, dev, &m, n > 0 && !kvp_devmsg_get_request(&m, s->form, buf,
 						       (size_t)n));
 }
 
-static int register_with(struct kvpd_session *s)
+static int on_opened(void *arg, struct devc *dev)
 {
+	struct kvpd_session *s = arg;
 	uint8_t buf[KVP_DEVMSG_MAX];
 
-	kvp_devmsg_put_register(buf, s->cfg.form);
-	return devc_send(&s->dev, buf, kvp_devmsg_size(s->cfg.form));
-}
-
-static int open_device(struct kvpd_session *s, const char *path)
-{
-	int err = devc_open(&s->dev, path);
-
-	if (err)
-		return err;
-	err = register_with(s);
-	if (!err) {
-		s->io = loop_io_new(s->loop, s->dev.fd, LOOP_READ, on_readable,
-				    s);
-		err = s->io ? 0 : -ENOMEM;
-	}
-	if (err) {
-		devc_close(&s->dev);
-		return err;
-	}
-	s->device = path;
 	s->version[0] = '\0';
-	s->opened++;
 	/* FreeBSD's driver says nothing to a registration. */
-	s->registered = s->cfg.form == KVP_FORM_FREEBSD;
-	log_debug("opened %s", path);
-	return 0;
+	s->registered = s->form == KVP_FORM_FREEBSD;
+	kvp_devmsg_put_register(buf, s->form);
+	return devc_send(dev, buf, kvp_devmsg_size(s->form));
 }
 
-/* WAITING -> OPEN, if any device can be opened. Watch first: what appears
- * while we try is then not missed. */
-static void start(struct kvpd_session *s)
+static void on_closed(void *arg)
 {
-	int err = -ENOENT;
+	struct kvpd_session *s = arg;
 
-	if (s->io)
-		return;
-	watch(s);
-	for (unsigned i = 0; i < s->cfg.n_devices; i++) {
-		int e = open_device(s, s->cfg.devices[i]);
-
-		if (!e) {
-			stop_waiting(s);
-			return;
-		}
-		if (e != -ENOENT && e != -ENOTDIR)
-			err = e;
-	}
-	say(s, err);
-	if (err != -ENOENT &&
-	    (err != -ECONNREFUSED || s->retry_ms < REFUSED_MAX_MS))
-		try_later(s);
-}
-
-static void on_retry(void *arg)
-{
-	start(arg);
+	s->registered = false;
 }
 
 struct kvpd_session *kvpd_session_new(struct loop *l,
@@ -282,16 +141,22 @@ struct kvpd_session *kvpd_session_new(struct loop *l,
 				      struct kvpd *d)
 {
 	struct kvpd_session *s = calloc(1, sizeof(*s));
+	struct dev_session_cfg dc = {
+		.n_devices = cfg->n_devices, .opened = on_opened,
+		.readable = on_readable, .closed = on_closed, .arg = s,
+	};
 
 	if (!s)
 		return NULL;
-	s->loop = l;
-	s->cfg = *cfg;
+	memcpy(dc.devices, cfg->devices, sizeof(dc.devices));
+	s->form = cfg->form;
 	s->d = d;
-	s->dev.fd = -1;
-	s->retry_ms = RETRY_MIN_MS;
-	loop_timer_init(&s->retry, l, on_retry, s);
-	start(s);
+	s->session = dev_session_new(l, &dc);
+	if (!s->session) {
+		free(s);
+		return NULL;
+	}
+	dev_session_start(s->session);
 	return s;
 }
 
@@ -299,9 +164,7 @@ void kvpd_session_free(struct kvpd_session *s)
 {
 	if (!s)
 		return;
-	stop_waiting(s);
-	if (s->io)
-		hang_up(s);
+	dev_session_free(s->session);
 	free(s);
 }
 
@@ -309,10 +172,10 @@ void kvpd_session_info_get(const struct kvpd_session *s,
 			   struct kvpd_session_info *info)
 {
 	*info = (struct kvpd_session_info){
-		.device = s->device,
-		.registered = s->registered,
+		.device = dev_session_path(s->session),
+		.registered = dev_session_path(s->session) && s->registered,
 		.version = s->version,
-		.opened = s->opened,
+		.opened = dev_session_opened(s->session),
 		.malformed = s->malformed,
 	};
 }

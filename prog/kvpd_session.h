@@ -1,9 +1,5 @@
-/* prog/kvpd_session.h - joins kvp/kvpd.h to a driver's device file: waits for
- * it, registers, answers, and starts over when it goes away.
- *
- * While the driver is not there nothing runs: its coming is seen by inotify.
- * A driver that can be seen and not used (another daemon has it, it hangs up
- * on us) is tried again after a time that doubles up to half a minute.
+/* prog/kvpd_session.h - joins kvp/kvpd.h to a driver's device file, which
+ * prog/dev_session.h waits for: registers and answers.
  */
 #ifndef PROG_KVPD_SESSION_H
 #define PROG_KVPD_SESSION_H
@@ -11,15 +7,14 @@
 #include "base/loop.h"
 #include "kvp/kvp_devmsg.h"
 #include "kvp/kvpd.h"
-
-enum { KVPD_SESSION_DEVICES = 3 };
+#include "dev_session.h"
 
 struct kvpd_session;
 
 struct kvpd_session_cfg {
 	/* Tried in this order; the first that can be opened is used. They
 	 * must outlive the session. */
-	const char *devices[KVPD_SESSION_DEVICES];
+	const char *devices[DEV_SESSION_DEVICES];
 	unsigned n_devices;
 	enum kvp_form form;
 };

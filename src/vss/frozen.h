@@ -64,15 +64,13 @@ struct frozen_fs {
 	uint32_t disk_major, disk_minor;
 	uint32_t level;
 	uint32_t sync_only;		/* flushed, never frozen */
-	_Atomic uint32_t state;		/* enum freeze_state */
-	_Atomic uint32_t thawer;	/* enum freeze_who */
+	_Atomic uint32_t state;		/* enum freeze_state, and from THAWING
+					 * on enum freeze_who << 8 */
 	int32_t error;			/* errno of the step that went wrong */
-	uint32_t pad;
 	uint64_t flush_at_us, flush_done_us;
 	uint64_t freeze_at_us, freeze_done_us;
 	uint64_t thaw_at_us, thaw_done_us;
 	char path[FROZEN_PATH_SIZE], source[64], type[32];
-	char left[64];
 };
 
 struct frozen {
@@ -144,6 +142,7 @@ unsigned frozen_count(struct frozen *z);
 void frozen_revoke(struct frozen *z);
 
 enum freeze_state frozen_state(const struct frozen_fs *fs);
+enum freeze_who frozen_thawer(const struct frozen_fs *fs);
 const char *freeze_state_name(enum freeze_state s);
 const char *freeze_who_name(enum freeze_who w);	/* "daemon" ... */
 uint64_t frozen_now_us(void);

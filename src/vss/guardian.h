@@ -37,8 +37,9 @@ enum guardian_op {
 struct guardian_msg {
 	uint32_t op;		/* enum guardian_op */
 	uint32_t ms;
-	uint32_t n;		/* ARM: records, and descriptors that follow */
-	uint32_t pad;
+	uint32_t n;		/* ARM: records */
+	uint32_t have[FREEZE_MAX_FS / 32];	/* ... which of them come with
+						 * a descriptor */
 };
 
 /* Descriptors that a message can carry: the kernel's limit is 253. fds may
