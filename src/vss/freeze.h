@@ -43,6 +43,7 @@ enum freeze_event {
 	FREEZE_EV_REFUSED,	/* it failed, and is rolled back: why */
 	FREEZE_EV_THAWED,	/* as asked; why: "" or what went wrong */
 	FREEZE_EV_LOST,		/* thawed unasked: deadline, guardian: why */
+	FREEZE_EV_ALONE,	/* the guardian died: end, when thawed */
 };
 
 struct freeze_cfg {
@@ -50,9 +51,9 @@ struct freeze_cfg {
 	struct frozen *z;
 	const struct freeze_ops *ops;
 	int guardian;		/* its socket (vss/guardian.h); -1: none */
-	/* Each FREEZE ends in HELD or REFUSED; HELD in THAWED or LOST. A
-	 * freeze that is thawed before it is held ends in THAWED alone. Called
-	 * from the loop, never from within a call below. */
+	/* Each start ends in HELD or REFUSED, given up or not; HELD ends in
+	 * THAWED or LOST. Called from the loop, never from within a call
+	 * below. */
 	void (*event)(void *arg, enum freeze_event ev, const char *why);
 	void *arg;
 };

@@ -60,6 +60,7 @@ struct guardian {
 	atomic_bool dead;		/* the worker */
 	pthread_t helpers[HELPERS];
 	sem_t go;
+	atomic_int out;			/* helpers sent and not back yet */
 };
 
 /* Helpers ----------------------------------------------------------------- */
@@ -79,6 +80,7 @@ static void *helper(void *arg)
 			;
 		s.other_dead = atomic_load(&g->dead);
 		frozen_sweep(g->z, &s);
+		atomic_fetch_sub(&g->out, 1);
 		if (write(g->p[AT_HELPERS].fd, &one, sizeof(one)) < 0)
 			continue;	/* it is looked at again anyway */
 	}
@@ -101,13 +103,12 @@ static int start_helpers(struct guardian *g)
 
 static void try_to_thaw(struct guardian *g)
 {
-	int waiting = 0;
-
 	g->tried_us = frozen_now_us();
 	frozen_revoke(g->z);
-	sem_getvalue(&g->go, &waiting);
-	for (int i = waiting; i < HELPERS; i++)
+	while (atomic_load(&g->out) < HELPERS) {
+		atomic_fetch_add(&g->out, 1);
 		sem_post(&g->go);
+	}
 }
 
 static void thaw(struct guardian *g, const char *why)
@@ -342,11 +343,15 @@ static void go_on_thawing(struct guardian *g)
 		}
 		return;
 	}
+	/* A helper that is not back yet could revoke the next freeze. */
+	if (atomic_load(&g->out))
+		return;
 	g->thawing = false;
 	disarm(g);
 	if (!atomic_load(&g->dead))
 		guardian_send(g->p[AT_SOCK].fd, &m, NULL);
-	log_warn("%s: the guardian thawed what was frozen", g->why);
+	if (g->z->window_us)
+		log_warn("%s: the guardian thawed what was frozen", g->why);
 }
 
 static void kill_late(struct guardian *g)

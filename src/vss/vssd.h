@@ -37,12 +37,14 @@ struct vssd_cfg {
 	/* To the driver: a record's bytes. */
 	int (*send)(void *arg, const void *buf, size_t len);
 	void (*quiet)(void *arg, bool on);
-	/* Each freeze's end, outside the window; a borrowed reference:
-	 * {"id", "boot", "at_us", "mounts", "window", "error", "thawed_by"},
-	 * members as in doc/history.md; "error": null or why it failed. */
+	/* The daemon's part of doc/history.md: {"id", "boot", "at_us",
+	 * "mounts", "window", "why"}, of each freeze as it ends and each check
+	 * that it refuses, outside the window. Takes the reference. */
 	void (*report)(void *arg, json_t *report);
 	/* Why a check or freeze failed, for the host's eyes; NULL: it worked. */
 	void (*last_error)(void *arg, const char *why);
+	/* The guardian died, everything is thawed: the daemon must end. */
+	void (*alone)(void *arg);
 	void *arg;
 };
 
