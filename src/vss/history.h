@@ -56,9 +56,10 @@ void history_free(struct history *h);
 
 /* The daemon's part of a backup, or of a check that it refused; takes the
  * reference. Members of doc/history.md: "id" (decimal string) and, as far as
- * they apply, "mounts", "window", "why"; "boot", "started" and "at_us" are
- * filled in when absent. More than one part with an id: later members
- * replace earlier ones. May be called while held. */
+ * they apply, "mounts", "window", "why" (or "error", as vssd.h's reports);
+ * "boot", "started" and "at_us" are filled in when absent. More than one part
+ * with an id: later members replace earlier ones. May be called while held,
+ * but not inside the window: it allocates. */
 void history_part(struct history *h, json_t *part);
 
 /* From before the first FIFREEZE until after the last FITHAW. Not counted:
@@ -67,8 +68,8 @@ void history_part(struct history *h, json_t *part);
 void history_hold(struct history *h, unsigned patience_ms);
 void history_release(struct history *h);
 
-/* For the daemon's "status": {"records", "waiting", "unsaved", "driver",
- * "file"}; a new reference. */
+/* For the daemon's "status": {"records", "waiting", "unsaved", "lost",
+ * "driver", "file"}; a new reference. */
 json_t *history_status(const struct history *h);
 
 #endif
