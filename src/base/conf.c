@@ -109,6 +109,12 @@ static const struct conf_key keys[] = {
 	  0, 0, NULL },
 	{ "vss", "hooks-dir", CONF_PATH, AT(vss_hooks_dir),
 	  "/etc/hyperv/vss.d", 0, 0, NULL },
+	{ "vss", "hooks-qemu-ga-dir", CONF_PATH, AT(vss_hooks_qemu_ga_dir), "",
+	  0, 0, NULL },
+	{ "vss", "hooks-open-vm-tools-dir", CONF_PATH,
+	  AT(vss_hooks_open_vm_tools_dir), "", 0, 0, NULL },
+	{ "vss", "hooks-unsafe", CONF_CHOICE, AT(vss_hooks_unsafe_skipped),
+	  "fail", 0, 0, "fail|skip" },
 	{ "vss", "hooks-timeout", CONF_MSEC, AT(vss_hooks_timeout_ms), "30s",
 	  100, 3600000, NULL },
 

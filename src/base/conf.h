@@ -71,6 +71,10 @@ struct conf {
 	unsigned vss_history_size;	/* records kept in the file */
 	char vss_metrics_file[CONF_PATH_MAX];	/* "": in run_dir */
 	char vss_hooks_dir[CONF_PATH_MAX];
+	/* "": qemu-ga.d and open-vm-tools.d in vss_hooks_dir */
+	char vss_hooks_qemu_ga_dir[CONF_PATH_MAX];
+	char vss_hooks_open_vm_tools_dir[CONF_PATH_MAX];
+	unsigned vss_hooks_unsafe_skipped;	/* 0 or 1 */
 	unsigned vss_hooks_timeout_ms;	/* of one hook in one phase */
 	struct conf_rules vss_rules;
 };

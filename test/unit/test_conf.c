@@ -243,7 +243,7 @@ static void the_installed_example_shows_the_defaults(void **state)
 	assert_int_equal(load(&c, text), 0);
 	conf_defaults(&dflt);
 	assert_memory_equal(&c, &dflt, sizeof(c));
-	assert_int_equal(settings, 34);
+	assert_int_equal(settings, 37);
 }
 
 int main(void)
