@@ -14,8 +14,9 @@ vss           base/ vmbus/ ic/ vss/
 hn            base/ vmbus/ hn/
 endpoint      base/ endpoint/
 lib           base/ endpoint/ kvp/ vss/ lib/
+app           base/ app/ vss/vss_devmsg.h
 host          base/ vmbus/ host/ ic/hv_utilreg.h kvp/kvp_reg.h vss/vss_reg.h
-prog          base/ vmbus/ ic/ kvp/ vss/ hn/ endpoint/ lib/
+prog          base/ vmbus/ ic/ kvp/ vss/ hn/ endpoint/ lib/ app/
 prog/hvhost   base/ vmbus/ host/ prog/ ic/hv_utilreg.h kvp/kvp_reg.h vss/vss_reg.h
 RULES
 }
