@@ -68,10 +68,9 @@ static bool is_control(const char *s, size_t n)
 			n == 2 && c[0] == 0xc2 && c[1] < 0xa0;
 }
 
-/* A field of cap bytes, the last of which never counts. */
-static void get_text(char *out, const uint8_t *field, size_t cap)
+void vss_text_get(char *out, const void *field, size_t cap)
 {
-	const char *s = (const char *)field;
+	const char *s = field;
 	size_t left = strnlen(s, cap - 1), n;
 
 	for (; left; s += n, left -= n) {
@@ -102,7 +101,7 @@ static void put_text(uint8_t *field, const char *text, size_t cap)
 
 void vss_record_text(char out[48], const struct hv_vss_record *r)
 {
-	get_text(out, r->reserved, RESERVED);
+	vss_text_get(out, r->reserved, RESERVED);
 }
 
 void vss_record_set_text(struct hv_vss_record *r, const char *text)
@@ -145,7 +144,7 @@ void vss_record_note(const struct hv_vss_record *r, uint32_t *phase,
 		     uint32_t *took_ms, char part[40])
 {
 	get_numbers(r, phase, took_ms);
-	get_text(part, r->reserved + 8, HV_VSS_NOTE_TEXT_MAX + 1);
+	vss_text_get(part, r->reserved + 8, HV_VSS_NOTE_TEXT_MAX + 1);
 }
 
 void vss_record_set_note(struct hv_vss_record *r, uint32_t phase,

@@ -32,6 +32,7 @@ void vss_record_put(uint8_t buf[VSS_RECORD_SIZE], const struct hv_vss_record *r)
 /* The reserved bytes. Text is read NUL-terminated whatever is in there, with
  * bytes that are not UTF-8 or not printable replaced by '?'; it is written
  * cut at a character. */
+void vss_text_get(char *out, const void *field, size_t cap);	/* up to cap - 1 */
 void vss_record_text(char out[48], const struct hv_vss_record *r);
 void vss_record_set_text(struct hv_vss_record *r, const char *text);
 void vss_record_budget(const struct hv_vss_record *r, uint32_t *answer_ms,
