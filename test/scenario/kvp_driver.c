@@ -18,7 +18,7 @@ static int setup(void **state)
 	struct rig *g = rig_new(NULL, false);
 
 	rig_daemon_registers(g, KVP_FORM_LINUX);
-	assert_int_equal(g->ready, 1);
+	assert_int_equal(g->line.ready, 1);
 	*state = g;
 	return 0;
 }
@@ -48,7 +48,7 @@ static int teardown(void **state)
 {
 	struct rig *g = *state;
 
-	assert_int_equal(g->violations, 0);
+	assert_int_equal(g->line.violations, 0);
 	rig_free(g);
 	return 0;
 }
@@ -74,13 +74,13 @@ static void every_profile_and_both_forms_work(void **state)
 			struct rig *g = rig_new(p->name, false);
 
 			rig_daemon_registers(g, (enum kvp_form)form);
-			assert_int_equal(g->ready, 1);
+			assert_int_equal(g->line.ready, 1);
 			rig_host_asks(g, KVP_SET, 3, "k", "v", NULL);
 			assert_string_equal(g->request.value, "v");
 			rig_daemon_replies(g, HV_S_OK, NULL, NULL);
 			assert_int_equal(g->answers, 1);
 			assert_int_equal(g->err, 0);
-			assert_int_equal(g->violations, 0);
+			assert_int_equal(g->line.violations, 0);
 			rig_free(g);
 		}
 	}
@@ -91,9 +91,9 @@ static void negotiation_waits_for_the_daemon(void **state)
 	struct rig *g = *state;
 
 	rig_advance(g, 49000);
-	assert_int_equal(g->ready, 0);
+	assert_int_equal(g->line.ready, 0);
 	rig_daemon_registers(g, KVP_FORM_FREEBSD);
-	assert_int_equal(g->ready, 1);
+	assert_int_equal(g->line.ready, 1);
 }
 
 static void negotiation_waits_only_as_long_as_a_host_bears(void **state)
@@ -101,7 +101,7 @@ static void negotiation_waits_only_as_long_as_a_host_bears(void **state)
 	struct rig *g = *state;
 
 	rig_advance(g, 50000);
-	assert_int_equal(g->ready, 1);
+	assert_int_equal(g->line.ready, 1);
 	rig_host_asks(g, KVP_GET, 0, "k", NULL, NULL);
 	assert_int_equal(g->answers, 1);
 	assert_int_equal(g->status, HV_E_FAIL);
@@ -226,7 +226,7 @@ static void ip_info_travels_in_both_wire_forms(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct kvp_ip *ip = &g->request.ip;
 
-		host_ic_negotiate(g->host_ic, NULL, &messages[i], NULL);
+		host_ic_negotiate(g->line.host_ic, NULL, &messages[i], NULL);
 		rig_settle(g);
 		rig_host_sends(g, &ask, NULL);
 		assert_string_equal(ip->adapter_id, "00:15:5D:01:02:03");
@@ -253,17 +253,17 @@ static void renegotiation_cancels_what_was_asked(void **state)
 	struct rig *g = *state;
 
 	rig_host_asks(g, KVP_GET, 0, "old", NULL, NULL);
-	host_ic_negotiate(g->host_ic, NULL, NULL, NULL);
+	host_ic_negotiate(g->line.host_ic, NULL, NULL, NULL);
 	rig_settle(g);
 	assert_int_equal(g->answers, 1);	/* the host cancelled it */
 	assert_int_equal(g->err, -ECANCELED);
-	assert_int_equal(g->ready, 2);
+	assert_int_equal(g->line.ready, 2);
 	rig_daemon_replies(g, HV_S_OK, "old", "never sent");
 	rig_host_asks(g, KVP_GET, 0, "new", NULL, NULL);
 	rig_daemon_replies(g, HV_S_OK, NULL, "fresh");
 	assert_int_equal(g->answers, 2);
 	assert_string_equal(g->answer.item.value, "fresh");
-	assert_int_equal(host_ic_stats_get(g->host_ic)->stale, 0);
+	assert_int_equal(host_ic_stats_get(g->line.host_ic)->stale, 0);
 }
 
 static void nothing_in_common_ends_in_silence_not_in_guessing(void **state)
@@ -272,14 +272,14 @@ static void nothing_in_common_ends_in_silence_not_in_guessing(void **state)
 		{ HV_IC_VERSION(7, 7) } };
 	struct rig *g = *state;
 
-	host_ic_negotiate(g->host_ic, NULL, &alien, NULL);
+	host_ic_negotiate(g->line.host_ic, NULL, &alien, NULL);
 	rig_settle(g);
-	assert_int_equal(g->ready, 1);
+	assert_int_equal(g->line.ready, 1);
 	assert_int_equal(ic_version(kvp_ic(g->kvp)), 0);
-	g->violations = 0;		/* counts 0/0, as Linux says it */
-	host_ic_negotiate(g->host_ic, NULL, NULL, NULL);
+	g->line.violations = 0;		/* counts 0/0, as Linux says it */
+	host_ic_negotiate(g->line.host_ic, NULL, NULL, NULL);
 	rig_settle(g);
-	assert_int_equal(g->ready, 2);
+	assert_int_equal(g->line.ready, 2);
 }
 
 static void a_host_that_asks_twice_is_answered_twice_in_order(void **state)
@@ -311,7 +311,7 @@ static void more_at_once_than_the_queue_holds_waits_in_the_ring(void **state)
 		rig_daemon_replies(g, HV_S_OK, NULL, "v");
 	}
 	assert_int_equal(g->answers, 12);
-	g->violations = 0;	/* the host notes what it provoked itself */
+	g->line.violations = 0;	/* the host notes what it provoked itself */
 }
 
 static void unknown_operations_and_pools_get_an_answer(void **state)
@@ -353,7 +353,7 @@ static void a_registration_that_is_none_is_refused(void **state)
 				 -EINVAL);
 	}
 	rig_daemon_registers(g, KVP_FORM_LINUX);
-	assert_int_equal(g->ready, 1);
+	assert_int_equal(g->line.ready, 1);
 }
 
 static void a_daemon_that_talks_nonsense_fails_one_request(void **state)
@@ -398,7 +398,7 @@ static void reopening_the_channel_starts_over(void **state)
 	rig_host_asks(g, KVP_GET, 0, "k", NULL, NULL);
 	rig_reopen(g);
 	assert_int_equal(g->err, -ECANCELED);
-	assert_int_equal(g->ready, 2);
+	assert_int_equal(g->line.ready, 2);
 	rig_daemon_replies(g, HV_S_OK, NULL, "stale");
 	rig_host_asks(g, KVP_GET, 0, "k", NULL, NULL);
 	rig_daemon_replies(g, HV_S_OK, NULL, "fresh");
@@ -424,13 +424,13 @@ static void mangled_requests_never_stop_the_service(void **state)
 		if (g->answers == answers)
 			rig_advance(g, 120000);	/* the host's patience */
 		assert_int_equal(g->answers, answers + 1);
-		host_ic_negotiate(g->host_ic, NULL, NULL, NULL);
+		host_ic_negotiate(g->line.host_ic, NULL, NULL, NULL);
 		rig_settle(g);
 		rig_host_asks(g, KVP_GET, 0, "sane", NULL, NULL);
 		rig_daemon_replies(g, HV_S_OK, NULL, "sane");
 		assert_string_equal(g->answer.item.value, "sane");
 	}
-	g->violations = 0;
+	g->line.violations = 0;
 }
 
 int main(void)

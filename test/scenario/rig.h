@@ -7,21 +7,12 @@
 
 #include "host/host_kvp.h"
 #include "kvp/kvp.h"
-
-struct rig_end {
-	int wake_fd, peer_fd;		/* eventfds: ours, and the other's */
-	struct channel *channel;
-};
+#include "line.h"
 
 struct rig {
 	struct loop *loop;
-	uint8_t *rings;			/* two of RIG_RING bytes */
-	struct rig_end host, guest;
-	/* the host's half */
-	struct host_ic *host_ic;
+	struct line line;		/* the host's half is its host_ic */
 	struct host_kvp *host_kvp;
-	unsigned ready, violations;
-	char violation[256];		/* the last */
 	/* the driver, and the daemon as the test plays it */
 	struct kvp *kvp;
 	enum kvp_form form;
@@ -34,8 +25,6 @@ struct rig {
 	uint32_t status;
 	struct host_kvp_msg answer;
 };
-
-enum { RIG_RING = 20480 };
 
 /* NULL profile: the default one. The channel is open, nothing has run yet. */
 struct rig *rig_new(const char *profile, bool push);
