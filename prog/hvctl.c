@@ -16,7 +16,7 @@ static const struct hvctl_command general_commands[] = {
 };
 
 static const struct hvctl_command *const commands[] = {
-	general_commands, hvctl_kvp_commands,
+	general_commands, hvctl_kvp_commands, hvctl_vss_commands,
 };
 
 enum { N_TABLES = sizeof(commands) / sizeof(commands[0]) };
@@ -52,6 +52,12 @@ static int run(struct hvctl *h, const struct hvctl_command *c, int argc,
 	return c->fn(h, argc, argv);
 }
 
+/* The first word of commands of two. */
+static bool is_group(const char *word)
+{
+	return !strcmp(word, "kvp") || !strcmp(word, "vss");
+}
+
 static int dispatch(struct hvctl *h, int argc, char **argv)
 {
 	for (size_t t = 0; t < N_TABLES; t++)
@@ -62,12 +68,11 @@ static int dispatch(struct hvctl *h, int argc, char **argv)
 			if (words)
 				return run(h, c, argc - words, argv + words);
 		}
-	if (argc == 1 && !strcmp(argv[0], "kvp"))
-		hvctl_fail(HVCTL_USAGE, "kvp: which command?");
+	if (argc == 1 && is_group(argv[0]))
+		hvctl_fail(HVCTL_USAGE, "%s: which command?", argv[0]);
 	else if (argc)
 		hvctl_fail(HVCTL_USAGE, "no command is called %s",
-			   hvctl_quote(argv[argc > 1 && !strcmp(argv[0], "kvp")
-					    ? 1 : 0]));
+			   hvctl_quote(argv[argc > 1 && is_group(argv[0])]));
 	else
 		hvctl_fail(HVCTL_USAGE, "which command?");
 	print_commands(stderr);

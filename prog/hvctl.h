@@ -36,6 +36,7 @@ struct hvctl_command {
 };
 
 extern const struct hvctl_command hvctl_kvp_commands[];	/* end: NULL name */
+extern const struct hvctl_command hvctl_vss_commands[];
 
 int hvctl_status(struct hvctl *c, int argc, char **argv);
 
