@@ -226,6 +226,12 @@ void client_note(struct client *c, const struct hv_vss_record *q,
 		(void)hv_vss_note(c->vss, q, part, status, took_ms);
 }
 
+void client_reset(struct client *c)
+{
+	if (c->vss)
+		lost(c);
+}
+
 bool client_connected(const struct client *c)
 {
 	return c->vss != NULL;

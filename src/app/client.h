@@ -38,6 +38,10 @@ void client_answer(struct client *c, const struct hv_vss_record *q, int status,
 void client_note(struct client *c, const struct hv_vss_record *q,
 		 const char *part, int status, uint32_t took_ms);
 
+/* Close the device, as if we had died, and open it again. For an application
+ * that lost its hold: nothing is handed over for that. */
+void client_reset(struct client *c);
+
 bool client_connected(const struct client *c);
 
 #endif
