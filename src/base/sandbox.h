@@ -17,6 +17,7 @@ struct sandbox {
 	const int *caps;	/* CAP_* to keep; also only if we have them */
 	size_t n_caps;
 	bool may_exec;		/* fork, clone and execve */
+	bool may_thread;	/* threads, without may_exec: no processes */
 	bool may_mount;		/* mount, umount2, setns, unshare */
 	bool may_bpf;
 };

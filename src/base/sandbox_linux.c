@@ -10,8 +10,10 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -87,11 +89,13 @@ static const int never[] = {
 };
 
 static const int exec_calls[] = {
-	SYS_execve, SYS_execveat, SYS_clone, SYS_clone3,
+	SYS_execve, SYS_execveat,
 #ifdef SYS_fork
 	SYS_fork, SYS_vfork,
 #endif
 };
+
+static const int clone_calls[] = { SYS_clone, SYS_clone3 };
 
 static const int mount_calls[] = {
 	SYS_mount, SYS_umount2, SYS_setns, SYS_unshare,
@@ -102,7 +106,7 @@ static const int bpf_calls[] = { SYS_bpf };
 
 enum {
 	N_MAX = sizeof(never) / sizeof(int) + sizeof(exec_calls) / sizeof(int) +
-		sizeof(mount_calls) / sizeof(int) + 1,
+		sizeof(clone_calls) / sizeof(int) + sizeof(mount_calls) / sizeof(int) + 1,
 };
 
 struct list {
@@ -118,9 +122,30 @@ static void add(struct list *l, const int *nr, size_t n)
 
 #define ADD(l, calls) add(l, calls, sizeof(calls) / sizeof(*(calls)))
 
-static int load(const struct list *l)
+/* Threads, and nothing else that clone() makes. What clone3() would make is in
+ * memory, where no filter can look: say that there is no such call, and libc
+ * takes clone(). */
+static unsigned short allow_threads(struct sock_filter *f)
 {
-	struct sock_filter f[N_MAX + 8];
+	const uint32_t arg0 = offsetof(struct seccomp_data, args[0]);
+	const struct sock_filter rows[] = {
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4),
+		/* the flags: the low half, little-endian machines only */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, arg0),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	};
+
+	memcpy(f, rows, sizeof(rows));
+	return sizeof(rows) / sizeof(*rows);
+}
+
+static int load(const struct list *l, bool threads)
+{
+	struct sock_filter f[N_MAX + 16];
 	struct sock_fprog prog = { .filter = f };
 	unsigned short n = 0;
 
@@ -135,8 +160,10 @@ static int load(const struct list *l)
 		offsetof(struct seccomp_data, nr));
 #ifdef __x86_64__
 	f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K,
-		0x40000000, (uint8_t)(l->n + 1), 0);	/* x32 */
+		0x40000000, (uint8_t)(l->n + 1 + (threads ? 7 : 0)), 0);
 #endif
+	if (threads)
+		n = (unsigned short)(n + allow_threads(f + n));
 	for (size_t i = 0; i < l->n; i++)
 		f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 			(uint32_t)l->nr[i], (uint8_t)(l->n - i), 0);
@@ -157,11 +184,13 @@ static int filter(const struct sandbox *s)
 	ADD(&l, never);
 	if (!s->may_exec)
 		ADD(&l, exec_calls);
+	if (!s->may_exec && !s->may_thread)
+		ADD(&l, clone_calls);
 	if (!s->may_mount)
 		ADD(&l, mount_calls);
 	if (!s->may_bpf)
 		ADD(&l, bpf_calls);
-	return load(&l);
+	return load(&l, s->may_thread && !s->may_exec);
 }
 
 #else

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,6 +96,25 @@ static int runs(void)
 	return 1;
 }
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static int makes_threads_alone(void)
+{
+	char *const argv[] = { "/bin/true", NULL };
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL))
+		return 1;
+	if (fork() >= 0 || errno != EPERM)
+		return 2;
+	if (execv("/bin/true", argv) == 0 || errno != EPERM)
+		return 3;
+	return 0;
+}
+
 /* vmbus-and-ic 7.16, freebsd-behaviour 6.19: shells, from a daemon that reads
  * the host's bytes */
 static void refuses_programs_processes_and_tracing(void **state)
@@ -106,6 +126,17 @@ static void refuses_programs_processes_and_tracing(void **state)
 	skip();
 #endif
 	assert_int_equal(in_child(&s, runs_nothing), 0);
+}
+
+static void may_make_threads_and_no_processes(void **state)
+{
+	const struct sandbox s = { .may_thread = true };
+
+	(void)state;
+#ifdef ASAN
+	skip();
+#endif
+	assert_int_equal(in_child(&s, makes_threads_alone), 0);
 }
 
 static void files_sockets_and_memory_work(void **state)
@@ -139,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_programs_processes_and_tracing),
+		cmocka_unit_test(may_make_threads_and_no_processes),
 		cmocka_unit_test(files_sockets_and_memory_work),
 		cmocka_unit_test(drops_every_capability_but_those_named),
 		cmocka_unit_test(may_exec_if_told_so),
