@@ -317,6 +317,17 @@ struct ctl *ctl_new(struct loop *l, const char *path, mode_t mode,
 	return NULL;
 }
 
+void ctl_hold(struct ctl *c, bool hold)
+{
+	loop_io_want(c->io, hold ? 0 : LOOP_READ);
+	for (struct ctl_conn *conn = c->conns; conn; conn = conn->next) {
+		if (conn->dead)
+			continue;
+		/* LOOP_WRITE: what is owed, and lines that wait. */
+		loop_io_want(conn->io, hold ? 0 : LOOP_READ | LOOP_WRITE);
+	}
+}
+
 void ctl_free(struct ctl *c)
 {
 	if (!c)

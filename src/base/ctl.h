@@ -12,6 +12,7 @@
 #define BASE_CTL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/loop.h"
@@ -33,6 +34,10 @@ struct ctl_command {
 struct ctl *ctl_new(struct loop *l, const char *path, mode_t mode,
 		    const struct ctl_command *commands, void *arg);
 void ctl_free(struct ctl *c);			/* NULL is fine */
+
+/* Held, it accepts nobody and reads nothing: no request is served, and nothing
+ * allocates for one. They wait. */
+void ctl_hold(struct ctl *c, bool hold);
 
 /* Send a line and drop the reference to it. 0, or -EPIPE: the client left or
  * does not read; the connection is then closed. */
