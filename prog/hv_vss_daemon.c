@@ -55,6 +55,7 @@ struct program {
 	char frozen_path[CONF_PATH_MAX], driver_ctl[CONF_PATH_MAX];
 	char history_path[CONF_PATH_MAX], metrics_path[CONF_PATH_MAX];
 	struct plan_rule rules[CONF_RULES_MAX];
+	size_t n_rules;
 	dev_t confine[MAX_CONFINE];
 	size_t n_confine;
 	struct frozen_file file;
@@ -277,7 +278,7 @@ static struct vssd *open_vssd(struct program *p)
 		.ops = &freeze_ops_real,
 		.guardian = p->guardian,
 		.rules = p->rules,
-		.n_rules = p->conf.vss_rules.n,
+		.n_rules = p->n_rules,
 		.confine = p->confine,
 		.n_confine = p->n_confine,
 		.confined = p->o.confine != NULL,
@@ -533,17 +534,6 @@ static int take_confine(struct program *p)
 	return 0;
 }
 
-static void take_rules(struct program *p)
-{
-	const struct conf_rules *r = &p->conf.vss_rules;
-
-	for (unsigned i = 0; i < r->n; i++) {
-		p->rules[i].by = r->rule[i].by;
-		p->rules[i].action = (enum plan_action)r->rule[i].action;
-		p->rules[i].pattern = p->conf.vss_rules.rule[i].pattern;
-	}
-}
-
 static int make_paths(struct program *p)
 {
 	const char *run = p->conf.run_dir;
@@ -581,7 +571,7 @@ static int configure(struct program *p)
 		log_err("%s: too long", p->conf.run_dir);
 		return EX_USAGE;
 	}
-	take_rules(p);
+	p->n_rules = plan_rules(p->rules, &p->conf.vss_rules);
 	if (p->o.debug)
 		p->conf.log_level = LOG_LEVEL_DEBUG;
 	return 0;
@@ -594,7 +584,7 @@ static int show_plan(struct program *p)
 	int err = mounts_read(&ms);
 
 	if (!err)
-		err = plan_make(&plan, &ms, p->rules, p->conf.vss_rules.n);
+		err = plan_make(&plan, &ms, p->rules, p->n_rules);
 	if (err) {
 		log_err("no plan: %s", strerror(-err));
 		return EXIT_FAILURE;

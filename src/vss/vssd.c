@@ -443,7 +443,7 @@ json_t *vssd_plan_json(struct vssd *d)
 
 	if (err)
 		return json_pack("{s:s}", "error", strerror(-err));
-	return vssd_report_mounts(&d->plan);
+	return plan_json(&d->plan);
 }
 
 json_t *vssd_status_json(const struct vssd *d)

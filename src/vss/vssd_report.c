@@ -221,12 +221,3 @@ json_t *vssd_report_plan(uint64_t msgid, const struct plan *p, const char *why)
 	json_object_set_new(o, "mounts", a);
 	return o;
 }
-
-json_t *vssd_report_mounts(const struct plan *p)
-{
-	json_t *a = json_array();
-
-	for (size_t i = 0; i < p->n; i++)
-		json_array_append_new(a, planned(&p->fs[i]));
-	return json_pack("{s:o}", "mounts", a);
-}

@@ -15,7 +15,5 @@ json_t *vssd_report_freeze(const struct frozen *z, const struct plan *p,
 			   bool held, const char *why);
 /* A plan that nothing was done about: a refusal. */
 json_t *vssd_report_plan(uint64_t msgid, const struct plan *p, const char *why);
-/* {"file_systems": [...]}: what a backup would do. */
-json_t *vssd_report_mounts(const struct plan *p);
 
 #endif
