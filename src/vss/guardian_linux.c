@@ -192,8 +192,10 @@ static void on_message(struct guardian *g)
 			break;
 		}
 	}
-	if (r == -EPIPE)
-		g->p[AT_SOCK].events = 0;	/* its end is the pidfd's news */
+	if (r == -EPIPE) {		/* its end is the pidfd's news */
+		close(g->p[AT_SOCK].fd);
+		g->p[AT_SOCK].fd = -1;
+	}
 }
 
 static void on_deadline(struct guardian *g)
@@ -246,6 +248,7 @@ static int start_worker(struct guardian *g)
 	g->life++;
 	atomic_store(&g->dead, false);
 	g->p[AT_WORKER].fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	g->p[AT_WORKER].events = POLLIN;
 	return g->p[AT_WORKER].fd < 0 ? -errno : 0;
 }
 
@@ -268,7 +271,8 @@ static void on_worker_end(struct guardian *g)
 	if (WIFSIGNALED(g->status))
 		g->z->worker_signal = WTERMSIG(g->status);
 	close(g->p[AT_WORKER].fd);
-	close(g->p[AT_SOCK].fd);
+	if (g->p[AT_SOCK].fd >= 0)
+		close(g->p[AT_SOCK].fd);
 	g->p[AT_WORKER].fd = g->p[AT_SOCK].fd = -1;
 	if (g->armed)
 		thaw(g, "the daemon ended");
@@ -372,7 +376,7 @@ static int serve(struct guardian *g)
 			return EXIT_FAILURE;
 		if (g->p[AT_SIGNAL].revents)
 			on_signal(g);
-		if (g->p[AT_SOCK].revents)
+		if (g->p[AT_SOCK].fd >= 0 && g->p[AT_SOCK].revents)
 			on_message(g);
 		if (g->p[AT_WORKER].fd >= 0 && g->p[AT_WORKER].revents)
 			on_worker_end(g);
