@@ -19,7 +19,7 @@ static const struct hvhost_verb verbs[] = {
 	{ "status", "", "the guest and each service it uses", hvhost_status },
 	{ "kvp", "VERB ...", "exchange key-value data with the guest",
 	  hvhost_kvp },
-	{ "wait", "STATE", "until the guest, open, ready, pushed, idle or gone",
+	{ "wait", "STATE ...", "until the guest, open, ready, pushed, idle or gone",
 	  hvhost_wait },
 	{ "rescind", "SERVICE", "take a service's device away",
 	  hvhost_rescind },
@@ -45,7 +45,7 @@ static void print_list(const char *what, const struct host_versions *v)
 	printf("    %-11s", what);
 	for (unsigned i = 0; i < v->n; i++)
 		printf(" %s", host_version_text(text, v->v[i]));
-	printf("\n");
+	printf(v->n ? "\n" : " not offered\n");
 }
 
 static int print_profiles(int argc, char **argv)
@@ -58,6 +58,7 @@ static int print_profiles(int argc, char **argv)
 		print_list("vmbus", &p->vmbus);
 		print_list("framework", &p->framework);
 		print_list("kvp", &p->kvp);
+		print_list("vss", &p->vss);
 		printf("    %-11s %s, transaction ids %s, %s; waits %u s for a"
 		       " negotiation, %u s for an answer\n", "manner",
 		       p->strict ? "strict" : "lenient",

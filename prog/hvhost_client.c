@@ -280,10 +280,11 @@ int hvhost_wait(int argc, char **argv)
 		{ 0 },
 	};
 	const struct options_text text = {
-		"hvhost wait", "guest|open|ready|pushed|idle|gone",
-		"wait for the host to be there and the guest to get that far",
+		"hvhost wait", "guest|open|ready|pushed|idle|gone [SERVICE]",
+		"wait for the host to be there and the guest to get that far;"
+		" with kvp unless told otherwise",
 	};
-	int code = hvhost_parse(&a, &text, defs, 1, 1, argc, argv);
+	int code = hvhost_parse(&a, &text, defs, 1, 2, argc, argv);
 	double seconds;
 	char *end;
 
@@ -298,8 +299,9 @@ int hvhost_wait(int argc, char **argv)
 		return HVHOST_USAGE;
 	}
 	json_decref(ask_by(call_when_there, a.dir,
-			   json_pack("{s:s, s:s}", "cmd", "wait", "for",
-				     a.operand[0]),
+			   json_pack("{s:s, s:s, s:s}", "cmd", "wait",
+				     "for", a.operand[0], "ic",
+				     a.n > 1 ? a.operand[1] : "kvp"),
 			   (int)(seconds * 1000), &code));
 	return code;
 }

@@ -33,7 +33,7 @@ struct program {
 	unsigned steps;
 	/* as last said */
 	bool guest;
-	enum host_ic_state state;
+	enum host_ic_state state[HOST_N_ICS];
 	uint64_t violations;
 };
 
@@ -57,21 +57,22 @@ static void say_violations(struct program *p)
 	p->violations = n;
 }
 
-static void say_state(struct program *p)
+static void say_state(struct program *p, enum host_ic_id id)
 {
-	const struct host_ic *ic = host_ic_of(p->host, HOST_KVP);
+	const struct host_ic *ic = host_ic_of(p->host, id);
 	enum host_ic_state s = host_ic_state_get(ic);
 	char framework[HOST_VERSION_TEXT], version[HOST_VERSION_TEXT];
 
-	if (s == p->state)
+	if (s == p->state[id])
 		return;
-	p->state = s;
+	p->state[id] = s;
 	if (s == HOST_IC_READY)
-		log_info("kvp: ready, framework %s, version %s",
+		log_info("%s: ready, framework %s, version %s",
+			 host_ic_name(id),
 			 host_version_text(framework, host_ic_framework(ic)),
 			 host_version_text(version, host_ic_version(ic)));
 	else
-		log_info("kvp: %s", host_ic_state_name(s));
+		log_info("%s: %s", host_ic_name(id), host_ic_state_name(s));
 }
 
 static void on_changed(void *arg)
@@ -88,7 +89,8 @@ static void on_changed(void *arg)
 		else
 			log_info("the guest is gone");
 	}
-	say_state(p);
+	for (enum host_ic_id id = 0; id < HOST_N_ICS; id++)
+		say_state(p, id);
 	say_violations(p);
 }
 

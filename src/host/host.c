@@ -1,9 +1,11 @@
 /* host/host.c - joins the bus, the components and the trace. Each component
- * is one row of ic_table and one struct dev; what is particular to data
- * exchange is in host_kvp.c. */
+ * is one row of ic_table and one struct dev; what is particular to a service is
+ * in its own file, which the row's functions call. A service for which the
+ * profile has no versions has a dev like the others and no offer. */
 #include "host/host.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "host/host_vmbus.h"
@@ -33,12 +35,42 @@ struct host {
 	struct host_observer *observers;
 };
 
+static void kvp_ready(struct host *h)
+{
+	host_kvp_ready(h->kvp);
+}
+
+static void kvp_lost(struct host *h)
+{
+	host_kvp_lost(h->kvp);
+}
+
+static void kvp_connected(struct host *h)
+{
+	host_kvp_connected(h->kvp);
+}
+
+/* No real host's is known; a guest goes by the class. */
+static const struct guid vss_instance = { {
+	0x0d, 0x66, 0x48, 0x29, 0x27, 0xf2, 0x3f, 0x4c,
+	0xa5, 0x9e, 0x31, 0x76, 0xb8, 0x5d, 0x4e, 0x05 } };
+
 static const struct ic_row {
 	const char *name;
 	uint16_t type;
 	const struct guid *class_id, *instance;
+	size_t versions;		/* where they are in a profile */
+	/* Each may be NULL. */
+	void (*ready)(struct host *h);
+	void (*lost)(struct host *h);
+	void (*connected)(struct host *h);	/* a channel was opened anew */
 } ic_table[HOST_N_ICS] = {
-	[HOST_KVP] = { "kvp", HV_IC_KVP, &guid_class_kvp, &guid_instance_kvp },
+	[HOST_KVP] = { "kvp", HV_IC_KVP, &guid_class_kvp, &guid_instance_kvp,
+		       offsetof(struct host_profile, kvp),
+		       kvp_ready, kvp_lost, kvp_connected },
+	[HOST_VSS] = { "vss", HV_IC_VSS, &guid_class_vss, &vss_instance,
+		       offsetof(struct host_profile, vss),
+		       NULL, NULL, NULL },
 };
 
 enum { RING_HEAD = 4096, RING_WRITE = 0, RING_READ = 4, RING_MASK = 8 };
@@ -105,8 +137,8 @@ static void ic_ready(void *arg)
 {
 	struct dev *d = arg;
 
-	if (d->id == HOST_KVP)
-		host_kvp_ready(d->h->kvp);
+	if (ic_table[d->id].ready)
+		ic_table[d->id].ready(d->h);
 	changed(d->h);
 }
 
@@ -114,8 +146,8 @@ static void ic_lost(void *arg)
 {
 	struct dev *d = arg;
 
-	if (d->id == HOST_KVP)
-		host_kvp_lost(d->h->kvp);
+	if (ic_table[d->id].lost)
+		ic_table[d->id].lost(d->h);
 	changed(d->h);
 }
 
@@ -168,8 +200,8 @@ static void opened(void *arg, struct channel *c)
 
 	d->channel = c;
 	host_trace_event(d->h->trace, ic_table[d->id].name, "open");
-	if (d->id == HOST_KVP)
-		host_kvp_connected(d->h->kvp);
+	if (ic_table[d->id].connected)
+		ic_table[d->id].connected(d->h);
 	host_ic_open(d->ic, &port);
 	changed(d->h);
 }
@@ -229,12 +261,12 @@ static const struct host_vmbus_ops bus_ops = { guest_changed, bus_violation };
 
 static int add_ic(struct host *h, enum host_ic_id id)
 {
-	const struct host_profile *p = &h->profile;
+	struct host_profile *p = &h->profile;
 	const struct ic_row *row = &ic_table[id];
 	struct dev *d = &h->dev[id];
 	const struct host_ic_cfg cfg = {
 		.name = row->name, .type = row->type,
-		.framework = p->framework, .message = p->kvp,
+		.framework = p->framework, .message = *host_ic_messages(p, id),
 		.strict = p->strict, .xact = p->xact,
 		.negotiate_ms = p->negotiate_ms, .answer_ms = p->answer_ms,
 	};
@@ -249,6 +281,8 @@ static int add_offer(struct host *h, enum host_ic_id id)
 {
 	struct dev *d = &h->dev[id];
 
+	if (!host_ic_messages(&h->profile, id)->n)
+		return 0;
 	d->offer = host_offer_new(h->bus, ic_table[id].class_id,
 				  ic_table[id].instance, true, &offer_ops, d);
 	d->offered = d->offer != NULL;
@@ -277,14 +311,20 @@ struct host *host_new(struct loop *l, const struct host_cfg *cfg)
 	};
 
 	errno = ENOMEM;
-	if (add_ic(h, HOST_KVP) < 0)
-		goto fail;
+	for (unsigned id = 0; id < HOST_N_ICS; id++) {
+		if (add_ic(h, (enum host_ic_id)id) < 0)
+			goto fail;
+	}
 	h->kvp = host_kvp_new(l, h->dev[HOST_KVP].ic, &kvp);
 	if (!h->kvp)
 		goto fail;
 	h->bus = host_vmbus_new(l, &bus, &bus_ops, h);
-	if (!h->bus || add_offer(h, HOST_KVP) < 0)
+	if (!h->bus)
 		goto fail;
+	for (unsigned id = 0; id < HOST_N_ICS; id++) {
+		if (add_offer(h, (enum host_ic_id)id) < 0)
+			goto fail;
+	}
 	return h;
 fail:
 	err = errno;
@@ -343,6 +383,16 @@ const char *host_ic_name(enum host_ic_id id)
 	return ic_table[id].name;
 }
 
+const struct guid *host_ic_class(enum host_ic_id id)
+{
+	return ic_table[id].class_id;
+}
+
+const struct guid *host_ic_instance(enum host_ic_id id)
+{
+	return ic_table[id].instance;
+}
+
 int host_ic_find(const char *name)
 {
 	for (int i = 0; i < HOST_N_ICS; i++) {
@@ -350,6 +400,12 @@ int host_ic_find(const char *name)
 			return i;
 	}
 	return -ENOENT;
+}
+
+struct host_versions *host_ic_messages(struct host_profile *p,
+				       enum host_ic_id id)
+{
+	return (void *)((char *)p + ic_table[id].versions);
 }
 
 bool host_ic_offered(const struct host *h, enum host_ic_id id)
@@ -397,6 +453,8 @@ int host_rescind(struct host *h, enum host_ic_id id)
 {
 	struct dev *d = &h->dev[id];
 
+	if (!d->offer)
+		return -EOPNOTSUPP;
 	if (!d->offered)
 		return -EALREADY;
 	d->offered = false;
@@ -410,6 +468,8 @@ int host_offer(struct host *h, enum host_ic_id id)
 {
 	struct dev *d = &h->dev[id];
 
+	if (!d->offer)
+		return -EOPNOTSUPP;
 	if (d->offered)
 		return -EALREADY;
 	d->offered = true;
@@ -421,6 +481,8 @@ int host_offer(struct host *h, enum host_ic_id id)
 
 void host_refuse(struct host *h, enum host_ic_id id, uint32_t status)
 {
+	if (!h->dev[id].offer)
+		return;
 	host_trace_event(h->trace, ic_table[id].name, "refuse");
 	host_offer_refuse(h->dev[id].offer, status);
 }
@@ -434,7 +496,8 @@ void host_restart(struct host *h)
 
 void host_kick(struct host *h, enum host_ic_id id)
 {
-	host_offer_kick(h->dev[id].offer);
+	if (h->dev[id].offer)
+		host_offer_kick(h->dev[id].offer);
 }
 
 static void store32(uint8_t *p, uint32_t v)

@@ -9,6 +9,7 @@
 
 #include "host/host_kvp.h"
 #include "host/host_trace.h"
+#include "vmbus/guid.h"
 
 struct host;
 
@@ -20,8 +21,8 @@ struct host_cfg {
 	struct host_trace *trace;	/* may be NULL; stays the caller's */
 };
 
-/* The components offered. Only data exchange so far. */
-enum host_ic_id { HOST_KVP, HOST_N_ICS };
+/* The components there are. */
+enum host_ic_id { HOST_KVP, HOST_VSS, HOST_N_ICS };
 
 /* Told after anything changed: a guest, a channel, a negotiation, an answer, a
  * violation. Lives inside its owner. */
@@ -51,6 +52,12 @@ struct host_kvp *host_kvp_of(const struct host *h);
 
 const char *host_ic_name(enum host_ic_id id);
 int host_ic_find(const char *name);		/* its id, or -ENOENT */
+/* What it is offered as; the instance is that of every host here. */
+const struct guid *host_ic_class(enum host_ic_id id);
+const struct guid *host_ic_instance(enum host_ic_id id);
+/* Its message versions in a profile. */
+struct host_versions *host_ic_messages(struct host_profile *p,
+				       enum host_ic_id id);
 
 /* What a component looks like from outside; refused and offered included. */
 bool host_ic_offered(const struct host *h, enum host_ic_id id);
@@ -68,7 +75,8 @@ const struct host_violation *host_violation_at(const struct host *h,
 void host_observe(struct host *h, struct host_observer *o);
 void host_unobserve(struct host *h, struct host_observer *o);
 
-/* What may happen. 0, or -EALREADY: it is so already. */
+/* What may happen. 0; -EALREADY: it is so already; -EOPNOTSUPP: this host
+ * does not have that component at all. */
 int host_rescind(struct host *h, enum host_ic_id id);
 int host_offer(struct host *h, enum host_ic_id id);
 void host_refuse(struct host *h, enum host_ic_id id, uint32_t status);

@@ -13,7 +13,8 @@ struct pending {
 	struct pending *next;
 	struct host_ctl *hc;
 	struct ctl_conn *conn;
-	unsigned want;			/* of a wait: index into waits[] */
+	unsigned want;			/* of a wait: index into waits[], */
+	enum host_ic_id ic;		/* ... and whose */
 	bool waits, watches;
 	struct host_kvp_watch watch;
 	unsigned pools;			/* of a watch: bit a pool */
@@ -27,9 +28,9 @@ struct host_ctl {
 	struct pending *pending;
 };
 
-static bool is_ready(const struct host *h)
+static bool is_ready(const struct host *h, enum host_ic_id id)
 {
-	return host_ic_state_get(host_ic_of(h, HOST_KVP)) == HOST_IC_READY;
+	return host_ic_state_get(host_ic_of(h, id)) == HOST_IC_READY;
 }
 
 /* Pending replies -------------------------------------------------------- */
@@ -201,7 +202,7 @@ static json_t *cmd_set(void *arg, struct ctl_conn *c, json_t *r)
 		err = host_kvp_item_set(k, &m.item);
 		if (err < 0)
 			return ended(err);
-		if (!is_ready(hc->host))
+		if (!is_ready(hc->host, HOST_KVP))
 			return stored();
 	}
 	return request(hc, c, &m);
@@ -220,7 +221,7 @@ static json_t *cmd_del(void *arg, struct ctl_conn *c, json_t *r)
 		return bad_member(r, bad);
 	if (m.pool == KVP_POOL_EXTERNAL) {
 		err = host_kvp_item_delete(host_kvp_of(hc->host), m.item.key);
-		if (!is_ready(hc->host))
+		if (!is_ready(hc->host, HOST_KVP))
 			return err < 0 ? ended(err) : stored();
 	}
 	return request(hc, c, &m);
@@ -256,7 +257,7 @@ static json_t *cmd_push(void *arg, struct ctl_conn *c, json_t *r)
 	struct pending *p;
 
 	(void)r;
-	if (!is_ready(hc->host))
+	if (!is_ready(hc->host, HOST_KVP))
 		return ended(-ENOTCONN);
 	p = new_pending(hc, c);
 	if (!p)
@@ -346,33 +347,43 @@ static json_t *cmd_watch(void *arg, struct ctl_conn *c, json_t *r)
 	return NULL;
 }
 
-/* Waiting ---------------------------------------------------------------- */
-
-static bool is_open(const struct host *h)
+static int which_ic(const json_t *r)
 {
-	return host_ic_opened(h, HOST_KVP);
+	const char *name = json_string_value(json_object_get(r, "ic"));
+
+	return name ? host_ic_find(name) : -ENOENT;
 }
 
-static bool is_gone(const struct host *h)
+/* Waiting ---------------------------------------------------------------- */
+
+static bool is_guest(const struct host *h, enum host_ic_id id)
 {
+	(void)id;
+	return host_guest(h);
+}
+
+static bool is_gone(const struct host *h, enum host_ic_id id)
+{
+	(void)id;
 	return !host_guest(h);
 }
 
-static bool is_idle(const struct host *h)
+static bool is_idle(const struct host *h, enum host_ic_id id)
 {
-	return !host_ic_busy(host_ic_of(h, HOST_KVP));
+	return !host_ic_busy(host_ic_of(h, id));
 }
 
-static bool is_pushed(const struct host *h)
+static bool is_pushed(const struct host *h, enum host_ic_id id)
 {
+	(void)id;
 	return host_kvp_pushed(host_kvp_of(h));
 }
 
 static const struct {
 	const char *name;
-	bool (*is)(const struct host *h);
+	bool (*is)(const struct host *h, enum host_ic_id id);
 } waits[] = {
-	{ "guest", host_guest }, { "gone", is_gone }, { "open", is_open },
+	{ "guest", is_guest }, { "gone", is_gone }, { "open", host_ic_opened },
 	{ "ready", is_ready }, { "pushed", is_pushed }, { "idle", is_idle },
 };
 
@@ -385,7 +396,7 @@ static void on_host_changed(void *arg)
 
 	for (p = hc->pending; p; p = next) {
 		next = p->next;
-		if (p->waits && waits[p->want].is(hc->host))
+		if (p->waits && waits[p->want].is(hc->host, p->ic))
 			reply(p, json_pack("{s:b}", "ok", 1));
 	}
 }
@@ -394,18 +405,22 @@ static json_t *cmd_wait(void *arg, struct ctl_conn *c, json_t *r)
 {
 	struct host_ctl *hc = arg;
 	const char *what = json_string_value(json_object_get(r, "for"));
+	int id = json_object_get(r, "ic") ? which_ic(r) : HOST_KVP;
 	struct pending *p;
 
+	if (id < 0)
+		return bad_member(r, "ic");
 	for (unsigned i = 0; what && i < N_WAITS; i++) {
 		if (strcmp(waits[i].name, what) != 0)
 			continue;
-		if (waits[i].is(hc->host))
+		if (waits[i].is(hc->host, (enum host_ic_id)id))
 			return json_object();
 		p = new_pending(hc, c);
 		if (!p)
 			return ended(-ENOMEM);
 		p->waits = true;
 		p->want = i;
+		p->ic = (enum host_ic_id)id;
 		return NULL;
 	}
 	return bad_member(r, "for");
@@ -422,54 +437,44 @@ static json_t *cmd_status(void *arg, struct ctl_conn *c, json_t *r)
 	return host_json_status(hc->host);
 }
 
-static int which_ic(const json_t *r)
+/* Do something to the component that the request names. */
+static json_t *to_ic(struct host_ctl *hc, const json_t *r,
+		     int (*fn)(struct host *h, enum host_ic_id id),
+		     const char *already)
 {
-	const char *name = json_string_value(json_object_get(r, "ic"));
+	int id = which_ic(r), err;
 
-	return name ? host_ic_find(name) : -ENOENT;
-}
-
-static json_t *done_or(int err, const char *text)
-{
-	return err < 0 ? refused("refused", text) : json_object();
+	if (id < 0)
+		return bad_member(r, "ic");
+	err = fn(hc->host, (enum host_ic_id)id);
+	if (err == -ENOTCONN)
+		return refused("not-ready", "its channel is not open");
+	if (err == -EOPNOTSUPP)
+		return refused("refused", "this host does not have it");
+	return err < 0 ? refused("refused", already) : json_object();
 }
 
 static json_t *cmd_rescind(void *arg, struct ctl_conn *c, json_t *r)
 {
-	struct host_ctl *hc = arg;
-	int id = which_ic(r);
-
 	(void)c;
-	if (id < 0)
-		return bad_member(r, "ic");
-	return done_or(host_rescind(hc->host, (enum host_ic_id)id),
-		       "it is not offered");
+	return to_ic(arg, r, host_rescind, "it is not offered");
 }
 
 static json_t *cmd_offer(void *arg, struct ctl_conn *c, json_t *r)
 {
-	struct host_ctl *hc = arg;
-	int id = which_ic(r);
-
 	(void)c;
-	if (id < 0)
-		return bad_member(r, "ic");
-	return done_or(host_offer(hc->host, (enum host_ic_id)id),
-		       "it is offered already");
+	return to_ic(arg, r, host_offer, "it is offered already");
+}
+
+static int negotiate(struct host *h, enum host_ic_id id)
+{
+	return host_ic_negotiate(host_ic_of(h, id), NULL, NULL, NULL);
 }
 
 static json_t *cmd_renegotiate(void *arg, struct ctl_conn *c, json_t *r)
 {
-	struct host_ctl *hc = arg;
-	int id = which_ic(r);
-
 	(void)c;
-	if (id < 0)
-		return bad_member(r, "ic");
-	if (host_ic_negotiate(host_ic_of(hc->host, (enum host_ic_id)id), NULL,
-			      NULL, NULL) < 0)
-		return refused("not-ready", "its channel is not open");
-	return json_object();
+	return to_ic(arg, r, negotiate, "it cannot negotiate now");
 }
 
 static json_t *cmd_restart(void *arg, struct ctl_conn *c, json_t *r)

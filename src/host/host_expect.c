@@ -228,9 +228,10 @@ static enum verdict look_violations(struct host_run *r, struct result *res,
 	return look_number(r, host_violations(r->host), want, "violations");
 }
 
+/* The service that the expectation in hand is about. */
 static const struct host_ic_stats *stats(const struct host_run *r)
 {
-	return host_ic_stats_get(host_ic_of(r->host, HOST_KVP));
+	return host_ic_stats_get(host_ic_of(r->host, r->about));
 }
 
 static enum verdict look_unanswered(struct host_run *r, struct result *res,
@@ -275,15 +276,16 @@ static enum verdict look_state(struct host_run *r, struct result *res,
 {
 	(void)res;
 	return look_name(r, host_ic_state_name(host_ic_state_get(
-			 host_ic_of(r->host, HOST_KVP))), want, "kvp");
+			 host_ic_of(r->host, r->about))), want,
+			 host_ic_name(r->about));
 }
 
 static enum verdict look_health(struct host_run *r, struct result *res,
 				const json_t *want)
 {
 	(void)res;
-	return look_name(r, host_health(r->host, HOST_KVP).name, want,
-			 "the status of kvp");
+	return look_name(r, host_health(r->host, r->about).name, want,
+			 "the service's status");
 }
 
 static enum verdict look_version(struct host_run *r, struct result *res,
@@ -293,7 +295,7 @@ static enum verdict look_version(struct host_run *r, struct result *res,
 
 	(void)res;
 	return look_name(r, host_version_text(v, host_ic_version(
-			 host_ic_of(r->host, HOST_KVP))), want, "the version");
+			 host_ic_of(r->host, r->about))), want, "the version");
 }
 
 static enum verdict look_framework(struct host_run *r, struct result *res,
@@ -303,7 +305,7 @@ static enum verdict look_framework(struct host_run *r, struct result *res,
 
 	(void)res;
 	return look_name(r, host_version_text(v, host_ic_framework(
-			 host_ic_of(r->host, HOST_KVP))), want,
+			 host_ic_of(r->host, r->about))), want,
 			 "the framework");
 }
 
@@ -315,7 +317,8 @@ static enum verdict look_guest(struct host_run *r, struct result *res,
 			 "the guest");
 }
 
-/* "of" is read before any other member; here it is nothing to look at. */
+/* "of" and "ic" are read before any other member; here they are nothing to
+ * look at. */
 static enum verdict look_of(struct host_run *r, struct result *res,
 			    const json_t *want)
 {
@@ -334,6 +337,7 @@ static const struct look {
 	json_type type;
 } looks[] = {
 	{ "of", look_of, true, false, JSON_STRING },
+	{ "ic", look_of, false, false, JSON_STRING },
 	{ "answered", look_answered, true, false, JSON_TRUE },
 	{ "result", look_result, true, true, JSON_STRING },
 	{ "status", look_status, true, true, JSON_STRING },
@@ -384,6 +388,9 @@ const char *host_run_check_expect(const json_t *expect)
 		    strcmp(json_string_value(v), "failure") != 0 &&
 		    host_status_parse(&status, json_string_value(v)) < 0)
 			return member;
+		if (!strcmp(member, "ic") &&
+		    host_ic_find(json_string_value(v)) < 0)
+			return member;
 	}
 	return NULL;
 }
@@ -413,10 +420,13 @@ static enum verdict look_at(struct host_run *r, struct result *res,
 enum verdict host_run_expect(struct host_run *r, const json_t *expect)
 {
 	struct result *res = meant(r, expect);
+	const json_t *ic = json_object_get(expect, "ic");
 	enum verdict all = OK;
 	const char *member;
 	json_t *want;
 
+	r->about = ic ? (enum host_ic_id)host_ic_find(json_string_value(ic)) :
+		r->s->ic;
 	json_object_foreach((json_t *)expect, member, want) {
 		enum verdict v = look_at(r, res, member, want);
 
@@ -428,6 +438,15 @@ enum verdict host_run_expect(struct host_run *r, const json_t *expect)
 	return all;
 }
 
+static uint64_t all_unanswered(const struct host *h)
+{
+	uint64_t n = 0;
+
+	for (enum host_ic_id id = 0; id < HOST_N_ICS; id++)
+		n += host_ic_stats_get(host_ic_of(h, id))->unanswered;
+	return n;
+}
+
 /* What the whole run is held to, unless the file says otherwise. */
 enum verdict host_run_require(struct host_run *r)
 {
@@ -435,6 +454,7 @@ enum verdict host_run_require(struct host_run *r)
 	const json_t *u = json_object_get(r->s->require, "unanswered");
 	uint64_t violations = v ? (uint64_t)json_integer_value(v) : 0;
 	uint64_t unanswered = u ? (uint64_t)json_integer_value(u) : 0;
+	uint64_t were = all_unanswered(r->host);
 	const struct host_violation *last = host_violation_at(r->host, 0);
 
 	if (!json_is_null(v) && host_violations(r->host) != violations)
@@ -445,10 +465,10 @@ enum verdict host_run_require(struct host_run *r)
 			(unsigned long long)host_violations(r->host),
 			(unsigned long long)violations,
 			last ? last->text : "none");
-	if (!json_is_null(u) && stats(r)->unanswered != unanswered)
+	if (!json_is_null(u) && were != unanswered)
 		return host_run_because(
 			r, FAIL, "%llu unanswered, not %llu",
-			(unsigned long long)stats(r)->unanswered,
+			(unsigned long long)were,
 			(unsigned long long)unanswered);
 	return OK;
 }

@@ -31,12 +31,20 @@ enum { NEGOTIATE_MS = 60000, ANSWER_MS = 30000 };
 #define FRAMEWORKS	LIST(V(1, 0), V(3, 0))
 #define KVP_CLOSED	LIST(V(1, 0), V(3, 0), V(4, 0), V(5, 0))
 
+/* VSS: 4.0 Windows 8, 5.0 8.1, 6.0 Windows 10, 7.0 an update of that [OpenVMM
+ * has the numbers and offers nothing]; which host offers which is
+ * [unverified], as is the order. */
+#define VSS_2012R2	LIST(V(4, 0), V(5, 0))
+#define VSS_2016	LIST(V(4, 0), V(5, 0), V(6, 0))
+#define VSS_CLOSED	LIST(V(4, 0), V(5, 0), V(6, 0), V(7, 0))
+
 const struct host_profile host_profiles[] = {
 	{
 		.name = "ws2022",
 		.about = "Windows Server 2022: the newest documented VMBus",
 		.vmbus = LIST(VMBUS_5_3),
 		.framework = FRAMEWORKS, .kvp = KVP_CLOSED,
+		.vss = VSS_CLOSED,
 		/* Ids of the closed host are [unverified]; counting ones
 		 * show a late answer for what it is. */
 		.xact = HOST_XACT_COUNT,
@@ -47,6 +55,7 @@ const struct host_profile host_profiles[] = {
 		.about = "Windows Server 2012 R2: VMBus 3.0, KVP up to 5.0",
 		.vmbus = LIST(VMBUS_3_0),
 		.framework = FRAMEWORKS, .kvp = KVP_CLOSED,
+		.vss = VSS_2012R2,
 		.xact = HOST_XACT_COUNT,
 		.string_ip = true, .push = true,
 		.negotiate_ms = NEGOTIATE_MS, .answer_ms = ANSWER_MS,
@@ -55,6 +64,7 @@ const struct host_profile host_profiles[] = {
 		.about = "Windows Server 2016: VMBus 4.0, patience of 60 s",
 		.vmbus = LIST(VMBUS_4_0),
 		.framework = FRAMEWORKS, .kvp = KVP_CLOSED,
+		.vss = VSS_2016,
 		.xact = HOST_XACT_COUNT,
 		.string_ip = true, .push = true,
 		.negotiate_ms = NEGOTIATE_MS, .answer_ms = ANSWER_MS,
@@ -63,6 +73,7 @@ const struct host_profile host_profiles[] = {
 		.about = "Windows Server 2019: VMBus 5.2",
 		.vmbus = LIST(VMBUS_5_2),
 		.framework = FRAMEWORKS, .kvp = KVP_CLOSED,
+		.vss = VSS_CLOSED,
 		.xact = HOST_XACT_COUNT,
 		.string_ip = true, .push = true,
 		.negotiate_ms = NEGOTIATE_MS, .answer_ms = ANSWER_MS,
@@ -71,6 +82,7 @@ const struct host_profile host_profiles[] = {
 		.about = "Azure: as ws2022, host items not pushed",
 		.vmbus = LIST(VMBUS_5_3),
 		.framework = FRAMEWORKS, .kvp = KVP_CLOSED,
+		.vss = VSS_CLOSED,
 		.xact = HOST_XACT_COUNT,
 		/* Which items Azure pushes is [unverified]. */
 		.string_ip = true, .push = false,
@@ -81,6 +93,7 @@ const struct host_profile host_profiles[] = {
 		.vmbus = LIST(VMBUS_6_0),
 		.framework = FRAMEWORKS,		/* [OpenVMM] */
 		.kvp = LIST(V(3, 0), V(4, 0), V(5, 0)),	/* [OpenVMM] */
+		.vss = { 0 },				/* [OpenVMM] */
 		.strict = true, .xact = HOST_XACT_ZERO,	/* [OpenVMM] */
 		.string_ip = false,			/* [OpenVMM] */
 		.push = true,
@@ -94,6 +107,7 @@ const struct host_profile host_profiles[] = {
 		.framework = LIST(V(7, 1), V(3, 1), V(3, 0), V(1, 0)),
 		.kvp = LIST(V(9, 0), V(5, 7), V(5, 0), V(4, 1), V(4, 0),
 			    V(3, 0)),
+		.vss = LIST(V(8, 1), V(7, 0), V(5, 3), V(5, 0), V(4, 0)),
 		.xact = HOST_XACT_COUNT,
 		.string_ip = true, .push = true,
 		.negotiate_ms = NEGOTIATE_MS, .answer_ms = ANSWER_MS,

@@ -16,7 +16,9 @@ enum host_xact {
 struct host_profile {
 	const char *name, *about;
 	struct host_versions vmbus;	/* any order; the guest picks one */
-	struct host_versions framework, kvp;	/* in the order they are sent */
+	/* In the order they are sent. A service without versions is not
+	 * offered. */
+	struct host_versions framework, kvp, vss;
 	bool strict;
 	enum host_xact xact;
 	bool string_ip;		/* IP operations also below KVP 5.0 */

@@ -150,16 +150,16 @@ static enum verdict act(struct host_run *r, int err)
 
 static enum verdict start_negotiation(struct host_run *r, const struct step *st)
 {
-	const struct host_profile *p = host_profile_of(r->host);
+	struct host_profile p = *host_profile_of(r->host);
 	struct host_fault f = st->fault;
 
 	if (st->random_fault)
 		host_fault_random(&f, &r->seed);
 	return act(r, host_ic_negotiate(host_ic_of(r->host, st->ic),
 					st->framework.n ? &st->framework :
-					&p->framework,
-					st->message.n ? &st->message : &p->kvp,
-					&f));
+					&p.framework,
+					st->message.n ? &st->message :
+					host_ic_messages(&p, st->ic), &f));
 }
 
 /* The fault is for the negotiation that the guest's open will start. */
@@ -225,12 +225,12 @@ static enum verdict until(struct host_run *r, bool is, const char *what)
 	return is ? OK : host_run_because(r, WAIT, "%s", what);
 }
 
-static enum verdict check_wait(struct host_run *r, enum wait_for what)
+static enum verdict check_wait(struct host_run *r, const struct step *st)
 {
-	const struct host_ic *ic = host_ic_of(r->host, HOST_KVP);
-	bool open = host_ic_opened(r->host, HOST_KVP);
+	const struct host_ic *ic = host_ic_of(r->host, st->ic);
+	bool open = host_ic_opened(r->host, st->ic);
 
-	switch (what) {
+	switch ((enum wait_for)st->value) {
 	case WAIT_GUEST:
 		return until(r, host_guest(r->host), "no guest came");
 	case WAIT_GONE:
@@ -258,7 +258,7 @@ static enum verdict check_step(struct host_run *r, const struct step *st)
 	if (is_timed(st) && !r->elapsed)
 		return host_run_because(r, WAIT, "time did not pass");
 	if (st->kind == STEP_WAIT)
-		v = check_wait(r, (enum wait_for)st->value);
+		v = check_wait(r, st);
 	if (v == OK && st->expect)
 		v = host_run_expect(r, st->expect);
 	if (v == OK && st->kind == STEP_SETTLE)

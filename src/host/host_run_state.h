@@ -36,6 +36,7 @@ struct host_run {
 	bool out_of_patience;
 	bool over;
 	struct result *results;		/* the newest first */
+	enum host_ic_id about;		/* the expectation looked at */
 	char why[256];
 };
 

@@ -178,28 +178,6 @@ static const char *read_poll(struct step *st, const json_t *o,
 	return read_u64(&st->value, arg, "poll-ms");
 }
 
-static const char *read_wait(struct step *st, const json_t *o,
-			     const json_t *arg)
-{
-	static const char *const names[] = {
-		[WAIT_GUEST] = "guest", [WAIT_GONE] = "gone",
-		[WAIT_OPEN] = "open", [WAIT_CLOSED] = "closed",
-		[WAIT_READY] = "ready", [WAIT_PUSHED] = "pushed",
-		[WAIT_IDLE] = "idle",
-	};
-
-	(void)o;
-	st->kind = STEP_WAIT;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (json_is_string(arg) &&
-		    !strcmp(names[i], json_string_value(arg))) {
-			st->value = i;
-			return NULL;
-		}
-	}
-	return "wait";
-}
-
 static const char *read_ic(struct step *st, enum step_kind kind,
 			   const json_t *arg, const char *verb)
 {
@@ -211,6 +189,31 @@ static const char *read_ic(struct step *st, enum step_kind kind,
 	st->kind = kind;
 	st->ic = (enum host_ic_id)id;
 	return NULL;
+}
+
+static const char *read_wait(struct step *st, const json_t *o,
+			     const json_t *arg)
+{
+	static const char *const names[] = {
+		[WAIT_GUEST] = "guest", [WAIT_GONE] = "gone",
+		[WAIT_OPEN] = "open", [WAIT_CLOSED] = "closed",
+		[WAIT_READY] = "ready", [WAIT_PUSHED] = "pushed",
+		[WAIT_IDLE] = "idle",
+	};
+
+	const json_t *ic = json_object_get(o, "ic");
+
+	if (ic && read_ic(st, STEP_WAIT, ic, "ic"))
+		return "ic";
+	st->kind = STEP_WAIT;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (json_is_string(arg) &&
+		    !strcmp(names[i], json_string_value(arg))) {
+			st->value = i;
+			return NULL;
+		}
+	}
+	return "wait";
 }
 
 static const char *read_rescind(struct step *st, const json_t *o,
@@ -280,6 +283,10 @@ static const char *read_ring(struct step *st, const json_t *o,
 		[HOST_RING_DESC_OFFSET] = "descriptor-offset",
 	};
 
+	const json_t *ic = json_object_get(o, "ic");
+
+	if (ic && read_ic(st, STEP_RING, ic, "ic"))
+		return "ic";
 	st->kind = STEP_RING;
 	for (unsigned i = 0; json_is_string(arg) && i < 4; i++) {
 		if (!strcmp(names[i], json_string_value(arg))) {
@@ -332,13 +339,13 @@ static const struct verb {
 	{ "do", read_do, " pool key value type index adapter family dhcp "
 	  "addresses masks gateways dns as fault " },
 	{ "advance-ms", read_advance, " " },
-	{ "wait", read_wait, " " },
+	{ "wait", read_wait, " ic " },
 	{ "rescind", read_rescind, " " },
 	{ "offer", read_offer, " fault " },
 	{ "renegotiate", read_negotiate, " frameworks versions fault " },
 	{ "refuse-open", read_refuse, " " },
 	{ "kick", read_kick, " " },
-	{ "ring", read_ring, " value " },
+	{ "ring", read_ring, " value ic " },
 	{ "restart", read_restart, " " },
 	{ "item-set", read_item_set, " " },
 	{ "item-delete", read_item_delete, " " },
@@ -411,6 +418,7 @@ static int fill_step(struct reader *rd, struct step *st, json_t *o,
 	if (check_members(rd, v, o, label) < 0)
 		return -EINVAL;
 	snprintf(st->text, sizeof(st->text), "%s", v->name);
+	st->ic = rd->s->ic;
 	why = v->read(st, o, json_object_get(o, v->name));
 	if (!why && within)
 		why = read_u64(&st->within_ms, within, "within-ms");
@@ -551,6 +559,21 @@ static const char *read_limits(struct host_scenario *s)
 	return NULL;
 }
 
+/* The service that steps and expectations mean unless they name one. */
+static const char *read_service(struct host_scenario *s)
+{
+	const json_t *ic = json_object_get(s->doc, "ic");
+	int id = HOST_KVP;
+
+	if (ic)
+		id = json_is_string(ic) ? host_ic_find(json_string_value(ic)) :
+			-ENOENT;
+	if (id < 0)
+		return "ic";
+	s->ic = (enum host_ic_id)id;
+	return NULL;
+}
+
 static const char *read_profile(struct host_scenario *s)
 {
 	const json_t *name = json_object_get(s->doc, "profile");
@@ -576,7 +599,8 @@ static const char *read_profile(struct host_scenario *s)
 		return "push";
 	if (push)
 		s->profile.push = json_is_true(push);
-	why = read_lists(s->doc, &s->profile.framework, &s->profile.kvp, &any);
+	why = read_lists(s->doc, &s->profile.framework,
+			 host_ic_messages(&s->profile, s->ic), &any);
 	return why ? why : read_limits(s);
 }
 
@@ -617,7 +641,7 @@ static const char *read_require(struct host_scenario *s)
 
 static const char *check_file(const json_t *doc)
 {
-	static const char known[] = " name about profile personality seed "
+	static const char known[] = " name about ic profile personality seed "
 		"frameworks versions push poll-ms answer-ms negotiate-ms items "
 		"ip-at-connect require steps ";
 	const char *member;
@@ -644,7 +668,9 @@ static int read_file(struct reader *rd)
 		return fail(rd, NULL, "\"%s\" is no member of a scenario", why);
 	s->name = json_string_value(json_object_get(s->doc, "name"));
 	s->seed = 1;
-	why = s->name ? read_profile(s) : "name";
+	why = s->name ? read_service(s) : "name";
+	if (!why)
+		why = read_profile(s);
 	if (!why && seed)
 		why = read_u64(&s->seed, seed, "seed");
 	if (!why)

@@ -11,8 +11,8 @@ enum step_kind {
 	STEP_WALK,		/* enumerate step->pool to its end */
 	STEP_PUSH,
 	STEP_ADVANCE,		/* step->value ms */
-	STEP_WAIT,		/* for step->value, enum wait_for */
-	STEP_RESCIND,		/* step->ic, and so on down to kick */
+	STEP_WAIT,		/* for step->value, enum wait_for, of step->ic */
+	STEP_RESCIND,		/* step->ic, and so on down to ring */
 	STEP_OFFER,
 	STEP_NEGOTIATE,
 	STEP_REFUSE,		/* opens get status step->value, 0: no more */
@@ -58,6 +58,7 @@ struct host_scenario {
 	json_t *doc;
 	const char *name;
 	struct host_profile profile;
+	enum host_ic_id ic;		/* that is meant unless one is named */
 	uint64_t seed;
 	const json_t *items, *ip_at_connect, *require;
 	uint32_t poll_ms;

@@ -73,7 +73,13 @@ static void refuses_what_it_does_not_know_and_says_where(void **state)
 		  "step 1.1: no verb" },
 		{ STEPS("{\"repeat\": 0, \"steps\": []}"),
 		  "step 1: \"repeat\"" },
-		{ STEPS("{\"rescind\": \"vss\"}"), "step 1: \"rescind\"" },
+		{ STEPS("{\"rescind\": \"nic\"}"), "step 1: \"rescind\"" },
+		{ STEPS("{\"wait\": \"open\", \"ic\": \"nic\"}"),
+		  "step 1: \"ic\"" },
+		{ STEPS("{\"expect\": {\"ic\": \"nic\"}}"),
+		  "step 1: expect: \"ic\"" },
+		{ "{\"name\": \"n\", \"ic\": \"nic\", \"steps\": []}",
+		  "\"ic\"" },
 		{ STEPS("{\"ring\": \"write-index\"}"), "step 1: \"value\"" },
 	};
 
