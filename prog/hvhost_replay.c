@@ -101,6 +101,21 @@ int hvhost_replay(int argc, char **argv)
 	return code;
 }
 
+/* The last packet to the guest before line i, on the same channel. */
+static const struct host_trace_line *
+request_before(const struct host_trace_file *t, size_t i)
+{
+	const char *ch = t->lines[i].ch;
+
+	while (i-- > 0) {
+		const struct host_trace_line *l = &t->lines[i];
+
+		if (!l->event[0] && l->to_guest && !strcmp(l->ch, ch))
+			return l;
+	}
+	return NULL;
+}
+
 int hvhost_trace(int argc, char **argv)
 {
 	struct hvhost_args a = { 0 };
@@ -109,7 +124,6 @@ int hvhost_trace(int argc, char **argv)
 		"hvhost trace", "TRACE", "print a trace, a line a packet",
 	};
 	int code = hvhost_parse(&a, &text, defs, 1, 1, argc, argv);
-	const struct host_trace_line *request = NULL;
 	struct host_trace_file trace;
 	char err[400];
 
@@ -119,13 +133,9 @@ int hvhost_trace(int argc, char **argv)
 		fprintf(stderr, "hvhost trace: %s\n", err);
 		return HVHOST_USAGE;
 	}
-	for (size_t i = 0; i < trace.n; i++) {
-		const struct host_trace_line *l = &trace.lines[i];
-
-		host_trace_print(stdout, l, request);
-		if (!l->event[0] && l->to_guest)
-			request = l;
-	}
+	for (size_t i = 0; i < trace.n; i++)
+		host_trace_print(stdout, &trace.lines[i],
+				 request_before(&trace, i));
 	host_trace_free(&trace);
 	return HVHOST_OK;
 }

@@ -20,17 +20,23 @@ struct got {
 	uint8_t *data;
 };
 
+/* One service; without an offer unless the trace speaks of it. */
+struct line {
+	struct host_replay *r;
+	struct host_offer *offer;
+	struct channel *channel;
+	const struct host_trace_line *request;
+	struct got queue[QUEUE];
+	unsigned queued;
+};
+
 struct host_replay {
 	struct loop *loop;
 	struct host_replay_cfg cfg;
 	struct host_vmbus *bus;
-	struct host_offer *offer;	/* KVP: the only service so far */
-	struct channel *channel;
+	struct line line[HOST_N_ICS];
 	bool guest, over, walking;
 	size_t at;			/* in the trace */
-	const struct host_trace_line *request;
-	struct got queue[QUEUE];
-	unsigned queued;
 	unsigned differences;
 	struct loop_timer patience;
 };
@@ -172,72 +178,91 @@ static void differs(struct host_replay *r, unsigned line, const char *text)
 	r->cfg.differs(r->cfg.arg, line, text);
 }
 
+static bool any_queued(const struct host_replay *r)
+{
+	for (unsigned i = 0; i < HOST_N_ICS; i++) {
+		if (r->line[i].queued)
+			return true;
+	}
+	return false;
+}
+
 static void finish(struct host_replay *r, bool complete)
 {
 	r->over = true;
 	loop_timer_cancel(&r->patience);
-	if (complete && r->queued)
+	if (complete && any_queued(r))
 		differs(r, 0, "the guest sent more than it did then");
 	r->cfg.done(r->cfg.arg, r->differences, complete);
 }
 
-static bool send_line(struct host_replay *r, const struct host_trace_line *l)
+static bool send_line(struct line *c, const struct host_trace_line *l)
 {
 	const struct packet p = {
 		.type = l->type, .flags = l->flags, .xact = l->xact,
 		.data = l->data, .len = l->len,
 	};
 
-	if (!r->channel || channel_send(r->channel, &p) < 0)
+	if (!c->channel || channel_send(c->channel, &p) < 0)
 		return false;		/* no room: packet() comes back */
-	r->request = l;
+	c->request = l;
 	return true;
 }
 
-static bool compare_line(struct host_replay *r, const struct host_trace_line *l)
+static bool compare_line(struct line *c, const struct host_trace_line *l)
 {
-	struct got g = r->queue[0];
+	struct got g = c->queue[0];
 	struct packet now = { .type = g.type, .xact = g.xact, .data = g.data,
 			      .len = g.len };
 	char text[240];
 
-	if (!r->queued)
+	if (!c->queued)
 		return false;
-	r->queued--;
-	memmove(r->queue, r->queue + 1, r->queued * sizeof(g));
-	if (host_replay_differs(text, sizeof(text), l, r->request, &now))
-		differs(r, l->number, text);
+	c->queued--;
+	memmove(c->queue, c->queue + 1, c->queued * sizeof(g));
+	if (host_replay_differs(text, sizeof(text), l, c->request, &now))
+		differs(c->r, l->number, text);
 	free(g.data);
 	return true;
 }
 
 /* True when it has happened, or is nothing that can happen again. */
-static bool do_event(struct host_replay *r, const char *event)
+static bool do_guest_event(struct host_replay *r, const char *event)
 {
 	if (!strcmp(event, "guest"))
 		return r->guest;
 	if (!strcmp(event, "guest-gone"))
 		return !r->guest;
-	if (!strcmp(event, "open"))
-		return r->channel != NULL;
-	if (!strcmp(event, "close"))
-		return r->channel == NULL;
-	if (!strcmp(event, "rescind"))
-		host_offer_rescind(r->offer);
-	else if (!strcmp(event, "offer"))
-		host_offer_again(r->offer);
-	else if (!strcmp(event, "restart"))
+	if (!strcmp(event, "restart"))
 		host_vmbus_drop_guest(r->bus);
+	return true;
+}
+
+static bool do_event(struct line *c, const char *event)
+{
+	if (!strcmp(event, "open"))
+		return c->channel != NULL;
+	if (!strcmp(event, "close"))
+		return c->channel == NULL;
+	if (!strcmp(event, "rescind"))
+		host_offer_rescind(c->offer);
+	else if (!strcmp(event, "offer"))
+		host_offer_again(c->offer);
 	return true;
 }
 
 static bool do_line(struct host_replay *r, const struct host_trace_line *l)
 {
-	if (l->ch[0] && strcmp(l->ch, host_ic_name(HOST_KVP)) != 0)
-		return true;		/* a service that is not offered */
+	int id = host_ic_find(l->ch);
+
+	if (!l->ch[0])
+		return do_guest_event(r, l->event);
+	if (id < 0)
+		return true;		/* a service that nobody here knows */
 	if (l->event[0])
-		return do_event(r, l->event);
-	return l->to_guest ? send_line(r, l) : compare_line(r, l);
+		return do_event(&r->line[id], l->event);
+	return l->to_guest ? send_line(&r->line[id], l) :
+			     compare_line(&r->line[id], l);
 }
 
 /* Rescinding calls back while we are in the middle of a line. */
@@ -268,29 +293,29 @@ static void waited_too_long(void *arg)
 
 /* The bus ---------------------------------------------------------------- */
 
-static void opened(void *arg, struct channel *c)
+static void opened(void *arg, struct channel *channel)
 {
-	struct host_replay *r = arg;
+	struct line *c = arg;
 
-	r->channel = c;
-	walk(r);
+	c->channel = channel;
+	walk(c->r);
 }
 
 static void closed(void *arg, int err)
 {
-	struct host_replay *r = arg;
+	struct line *c = arg;
 
 	(void)err;
-	r->channel = NULL;
-	walk(r);
+	c->channel = NULL;
+	walk(c->r);
 }
 
 static void packet(void *arg, const struct packet *p)
 {
-	struct host_replay *r = arg;
-	struct got *g = &r->queue[r->queued];
+	struct line *c = arg;
+	struct got *g = &c->queue[c->queued];
 
-	if (r->over || r->queued == QUEUE)
+	if (c->r->over || c->queued == QUEUE)
 		return;
 	g->type = p->type;
 	g->xact = p->xact;
@@ -300,13 +325,15 @@ static void packet(void *arg, const struct packet *p)
 		return;
 	if (p->len)
 		memcpy(g->data, p->data, p->len);
-	r->queued++;
-	walk(r);
+	c->queued++;
+	walk(c->r);
 }
 
 static void writable(void *arg)
 {
-	walk(arg);
+	struct line *c = arg;
+
+	walk(c->r);
 }
 
 static void guest(void *arg, bool connected, uint32_t version)
@@ -315,8 +342,8 @@ static void guest(void *arg, bool connected, uint32_t version)
 
 	(void)version;
 	r->guest = connected;
-	if (!connected)
-		r->channel = NULL;
+	for (unsigned i = 0; !connected && i < HOST_N_ICS; i++)
+		r->line[i].channel = NULL;
 	walk(r);
 }
 
@@ -333,6 +360,32 @@ static const struct host_offer_ops offer_ops = {
 	opened, closed, packet, writable,
 };
 static const struct host_vmbus_ops bus_ops = { guest, violation };
+
+static bool in_trace(const struct host_trace_file *t, const char *name)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		if (!strcmp(t->lines[i].ch, name))
+			return true;
+	}
+	return false;
+}
+
+static int add_offers(struct host_replay *r)
+{
+	for (enum host_ic_id id = 0; id < HOST_N_ICS; id++) {
+		struct line *c = &r->line[id];
+
+		c->r = r;
+		if (!in_trace(r->cfg.trace, host_ic_name(id)))
+			continue;
+		c->offer = host_offer_new(r->bus, host_ic_class(id),
+					  host_ic_instance(id), true,
+					  &offer_ops, c);
+		if (!c->offer)
+			return -1;
+	}
+	return 0;
+}
 
 struct host_replay *host_replay_new(struct loop *l,
 				    const struct host_replay_cfg *cfg)
@@ -353,11 +406,7 @@ struct host_replay *host_replay_new(struct loop *l,
 		.n_versions = p->vmbus.n,
 	};
 	r->bus = host_vmbus_new(l, &bus, &bus_ops, r);
-	if (r->bus)
-		r->offer = host_offer_new(r->bus, &guid_class_kvp,
-					  &guid_instance_kvp, true, &offer_ops,
-					  r);
-	if (r->offer) {
+	if (r->bus && add_offers(r) == 0) {
 		loop_timer_set(&r->patience, r->cfg.patience_ms);
 		return r;
 	}
@@ -373,11 +422,17 @@ void host_replay_free(struct host_replay *r)
 		return;
 	r->over = true;
 	loop_timer_cancel(&r->patience);
-	if (r->offer)
-		host_offer_free(r->offer);
+	for (unsigned i = 0; i < HOST_N_ICS; i++) {
+		if (r->line[i].offer)
+			host_offer_free(r->line[i].offer);
+	}
 	if (r->bus)
 		host_vmbus_free(r->bus);
-	while (r->queued)
-		free(r->queue[--r->queued].data);
+	for (unsigned i = 0; i < HOST_N_ICS; i++) {
+		struct line *c = &r->line[i];
+
+		while (c->queued)
+			free(c->queue[--c->queued].data);
+	}
 	free(r);
 }
