@@ -28,6 +28,7 @@ struct host {
 	struct host_vmbus *bus;
 	struct dev dev[HOST_N_ICS];
 	struct host_kvp *kvp;
+	struct host_vss *vss;
 	bool guest;
 	uint32_t guest_version;
 	uint64_t n_guests, n_violations;
@@ -50,6 +51,11 @@ static void kvp_connected(struct host *h)
 	host_kvp_connected(h->kvp);
 }
 
+static void vss_lost(struct host *h)
+{
+	host_vss_lost(h->vss);
+}
+
 /* No real host's is known; a guest goes by the class. */
 static const struct guid vss_instance = { {
 	0x0d, 0x66, 0x48, 0x29, 0x27, 0xf2, 0x3f, 0x4c,
@@ -70,7 +76,7 @@ static const struct ic_row {
 		       kvp_ready, kvp_lost, kvp_connected },
 	[HOST_VSS] = { "vss", HV_IC_VSS, &guid_class_vss, &vss_instance,
 		       offsetof(struct host_profile, vss),
-		       NULL, NULL, NULL },
+		       NULL, vss_lost, NULL },
 };
 
 enum { RING_HEAD = 4096, RING_WRITE = 0, RING_READ = 4, RING_MASK = 8 };
@@ -316,7 +322,8 @@ struct host *host_new(struct loop *l, const struct host_cfg *cfg)
 			goto fail;
 	}
 	h->kvp = host_kvp_new(l, h->dev[HOST_KVP].ic, &kvp);
-	if (!h->kvp)
+	h->vss = host_vss_new(l, h->dev[HOST_VSS].ic, &h->profile.backup);
+	if (!h->kvp || !h->vss)
 		goto fail;
 	h->bus = host_vmbus_new(l, &bus, &bus_ops, h);
 	if (!h->bus)
@@ -346,6 +353,7 @@ void host_free(struct host *h)
 	if (h->bus)
 		host_vmbus_free(h->bus);
 	host_kvp_free(h->kvp);
+	host_vss_free(h->vss);
 	for (unsigned i = 0; i < HOST_N_ICS; i++)
 		host_ic_free(h->dev[i].ic);
 	free(h);
@@ -376,6 +384,11 @@ struct host_ic *host_ic_of(const struct host *h, enum host_ic_id id)
 struct host_kvp *host_kvp_of(const struct host *h)
 {
 	return h->kvp;
+}
+
+struct host_vss *host_vss_of(const struct host *h)
+{
+	return h->vss;
 }
 
 const char *host_ic_name(enum host_ic_id id)

@@ -9,6 +9,7 @@
 
 #include "host/host_kvp.h"
 #include "host/host_trace.h"
+#include "host/host_vss.h"
 #include "vmbus/guid.h"
 
 struct host;
@@ -49,6 +50,7 @@ const struct host_profile *host_profile_of(const struct host *h);
 const char *host_vm_name(const struct host *h);
 struct host_ic *host_ic_of(const struct host *h, enum host_ic_id id);
 struct host_kvp *host_kvp_of(const struct host *h);
+struct host_vss *host_vss_of(const struct host *h);
 
 const char *host_ic_name(enum host_ic_id id);
 int host_ic_find(const char *name);		/* its id, or -ENOENT */

@@ -47,6 +47,7 @@ struct req {
 	struct host_ic *ic;
 	struct loop_timer timer;	/* its delay, then its limit */
 	uint64_t sent_ms;
+	uint32_t limit_ms;
 	size_t len;
 	uint8_t msg[];
 };
@@ -187,8 +188,7 @@ static void transmit(struct host_ic *ic, struct req *r)
 		ic->stats.negotiations++;
 	else
 		ic->stats.requests++;
-	loop_timer_set(&r->timer, err ? 0 : r->negotiation ?
-		       ic->cfg.negotiate_ms : ic->cfg.answer_ms);
+	loop_timer_set(&r->timer, err ? 0 : r->limit_ms);
 }
 
 /* A request, and with it the copies that were injected behind it. */
@@ -296,6 +296,7 @@ static int enqueue(struct host_ic *ic, size_t len, const struct req *like)
 		if (!r)
 			return -ENOMEM;
 		r->negotiation = like->negotiation;
+		r->limit_ms = like->limit_ms;
 		/* A fault may have changed it; the echo is of what was sent. */
 		r->xact = len > XACT_AT ? ic->buf[XACT_AT] : 0;
 		r->copy = i > 0;
@@ -308,15 +309,16 @@ static int enqueue(struct host_ic *ic, size_t len, const struct req *like)
 	return 0;
 }
 
-int host_ic_ask(struct host_ic *ic, const void *body, size_t len,
-		const struct host_fault *f, host_ic_done done, void *arg)
+int host_ic_ask_within(struct host_ic *ic, uint32_t limit_ms, const void *body,
+		       size_t len, const struct host_fault *f,
+		       host_ic_done done, void *arg)
 {
 	struct host_ic_msg m = {
 		.framework = ic->framework, .version = ic->version,
 		.type = ic->cfg.type, .body = body,
 		.body_len = (uint16_t)len,
 	};
-	struct req like = { .done = done, .arg = arg };
+	struct req like = { .done = done, .arg = arg, .limit_ms = limit_ms };
 	bool no_wait = f && f->no_wait;
 	size_t n;
 	int err;
@@ -339,6 +341,13 @@ int host_ic_ask(struct host_ic *ic, const void *body, size_t len,
 	return 0;
 }
 
+int host_ic_ask(struct host_ic *ic, const void *body, size_t len,
+		const struct host_fault *f, host_ic_done done, void *arg)
+{
+	return host_ic_ask_within(ic, ic->cfg.answer_ms, body, len, f, done,
+				  arg);
+}
+
 /* Negotiation ------------------------------------------------------------ */
 
 int host_ic_negotiate(struct host_ic *ic, const struct host_versions *framework,
@@ -348,7 +357,8 @@ int host_ic_negotiate(struct host_ic *ic, const struct host_versions *framework,
 	uint8_t body[8 + 4 * 2 * HOST_IC_VERSIONS];
 	struct wr w = wr_of(body, sizeof(body));
 	struct host_ic_msg m = { .body = body };
-	struct req like = { .negotiation = true };
+	struct req like = { .negotiation = true,
+			    .limit_ms = ic->cfg.negotiate_ms };
 
 	if (ic->state == HOST_IC_CLOSED)
 		return -ENOTCONN;

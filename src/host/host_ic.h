@@ -97,6 +97,11 @@ void host_ic_offer(struct host_ic *ic, const struct host_versions *framework,
 int host_ic_ask(struct host_ic *ic, const void *body, size_t len,
 		const struct host_fault *f, host_ic_done done, void *arg);
 
+/* The same with a time limit of its own, instead of the configured one. */
+int host_ic_ask_within(struct host_ic *ic, uint32_t limit_ms, const void *body,
+		       size_t len, const struct host_fault *f,
+		       host_ic_done done, void *arg);
+
 /* From a done callback: the body of this answer was malformed. Noted as a
  * violation; a strict host gives the service up. */
 void host_ic_malformed(struct host_ic *ic, const char *why);
