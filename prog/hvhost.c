@@ -19,6 +19,7 @@ static const struct hvhost_verb verbs[] = {
 	{ "status", "", "the guest and each service it uses", hvhost_status },
 	{ "kvp", "VERB ...", "exchange key-value data with the guest",
 	  hvhost_kvp },
+	{ "vss", "VERB ...", "back the guest up while it runs", hvhost_vss },
 	{ "wait", "STATE ...", "until the guest, open, ready, pushed, idle or gone",
 	  hvhost_wait },
 	{ "rescind", "SERVICE", "take a service's device away",

@@ -17,6 +17,7 @@ enum {
 	HVHOST_UNREACHABLE = 4,	/* no host there */
 	HVHOST_TIMEOUT = 5,
 	HVHOST_IO = 6,		/* the output could not be written */
+	HVHOST_OFFLINE = 7,	/* the backup goes on offline */
 };
 
 enum { HVHOST_OPERANDS = 8, HVHOST_PATH = 108 };
@@ -64,6 +65,8 @@ int hvhost_restart(int argc, char **argv);
 int hvhost_clock(int argc, char **argv);
 /* hvhost_kvp.c */
 int hvhost_kvp(int argc, char **argv);
+/* hvhost_vss.c */
+int hvhost_vss(int argc, char **argv);
 
 /* Ask the host. Returns its reply (a new reference) or NULL, with the exit
  * code in *code and a sentence on stderr. A reply that is not ok is also said,

@@ -1,12 +1,10 @@
 /* host/host_ctl.c - the commands of the control socket. A command that has to
  * wait for the guest leaves a `pending` behind, which replies when the answer
  * is there and is forgotten when its client goes away. */
-#include "host/host_ctl.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/ctl.h"
+#include "host/host_ctl_state.h"
 #include "host/host_json.h"
 
 struct pending {
@@ -18,14 +16,6 @@ struct pending {
 	bool waits, watches;
 	struct host_kvp_watch watch;
 	unsigned pools;			/* of a watch: bit a pool */
-};
-
-struct host_ctl {
-	struct host *host;
-	struct ctl *ctl;
-	bool virtual_clock;
-	struct host_observer observer;
-	struct pending *pending;
 };
 
 static bool is_ready(const struct host *h, enum host_ic_id id)
@@ -79,37 +69,41 @@ static void reply(struct pending *p, json_t *line)
 	ctl_reply(c, line);
 }
 
-static json_t *refused(const char *result, const char *text)
+json_t *host_ctl_refused(const char *result, const char *text)
 {
 	return json_pack("{s:s, s:s}", "error", text, "result", result);
 }
 
-static json_t *ended(int err)
+json_t *host_ctl_ended(int err)
 {
 	switch (err) {
 	case -ETIMEDOUT:
-		return refused("timeout", "the guest did not answer in time");
+		return host_ctl_refused("timeout",
+					"the guest did not answer in time");
 	case -EBADMSG:
-		return refused("malformed", "the guest's answer is malformed");
+		return host_ctl_refused("malformed",
+					"the guest's answer is malformed");
 	case -ECANCELED:
-		return refused("cancelled", "the channel was closed or "
-			       "negotiated anew meanwhile");
+		return host_ctl_refused("cancelled", "the channel was closed "
+					"or negotiated anew meanwhile");
 	case -ENOTCONN:
-		return refused("not-ready", "no guest is ready");
+		return host_ctl_refused("not-ready", "no guest is ready");
 	case -EOPNOTSUPP:
-		return refused("refused", "this host has no IP operations "
-			       "below KVP 5.0");
+		return host_ctl_refused("refused", "this host has no IP "
+					"operations below KVP 5.0");
 	case -EMSGSIZE:
-		return refused("refused", "too long: a key has 255 UTF-16 "
-			       "units, a value 1023, a list 64 addresses");
+		return host_ctl_refused("refused", "too long: a key has 255 "
+					"UTF-16 units, a value 1023, a list "
+					"64 addresses");
 	case -EILSEQ:
-		return refused("refused", "not UTF-8");
+		return host_ctl_refused("refused", "not UTF-8");
 	case -EINVAL:
-		return refused("refused", "the value does not fit its type");
+		return host_ctl_refused("refused",
+					"the value does not fit its type");
 	case -ENOENT:
-		return refused("refused", "there is no such item");
+		return host_ctl_refused("refused", "there is no such item");
 	default:
-		return refused("refused", strerror(-err));
+		return host_ctl_refused("refused", strerror(-err));
 	}
 }
 
@@ -118,7 +112,7 @@ static void on_answer(void *arg, const struct host_kvp_result *r)
 	json_t *j;
 
 	if (r->err < 0) {
-		reply(arg, ended(r->err));
+		reply(arg, host_ctl_ended(r->err));
 		return;
 	}
 	j = json_pack("{s:b, s:s, s:s, s:I}", "ok", 1, "result", "answered",
@@ -138,7 +132,7 @@ static void on_answer(void *arg, const struct host_kvp_result *r)
 /* Key-value commands ----------------------------------------------------- */
 
 /* The request's member is not what it should be: say what it is. */
-static json_t *bad_member(const json_t *request, const char *member)
+json_t *host_ctl_bad_member(const json_t *request, const char *member)
 {
 	const json_t *v = json_object_get(request, member);
 	char *is = v ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT |
@@ -151,7 +145,7 @@ static json_t *bad_member(const json_t *request, const char *member)
 	else
 		snprintf(text, sizeof(text), "\"%s\" is missing", member);
 	free(is);
-	return refused("refused", text);
+	return host_ctl_refused("refused", text);
 }
 
 static json_t *request(struct host_ctl *hc, struct ctl_conn *c,
@@ -167,7 +161,7 @@ static json_t *request(struct host_ctl *hc, struct ctl_conn *c,
 		ctl_on_close(c, NULL, NULL);
 		drop(p);
 	}
-	return ended(err);
+	return host_ctl_ended(err);
 }
 
 static json_t *cmd_get(void *arg, struct ctl_conn *c, json_t *r)
@@ -177,7 +171,7 @@ static json_t *cmd_get(void *arg, struct ctl_conn *c, json_t *r)
 
 	if (!bad)
 		bad = host_json_item(&m.item, r, false);
-	return bad ? bad_member(r, bad) : request(arg, c, &m);
+	return bad ? host_ctl_bad_member(r, bad) : request(arg, c, &m);
 }
 
 static json_t *stored(void)
@@ -197,11 +191,11 @@ static json_t *cmd_set(void *arg, struct ctl_conn *c, json_t *r)
 	if (!bad)
 		bad = host_json_item(&m.item, r, true);
 	if (bad)
-		return bad_member(r, bad);
+		return host_ctl_bad_member(r, bad);
 	if (m.pool == KVP_POOL_EXTERNAL) {
 		err = host_kvp_item_set(k, &m.item);
 		if (err < 0)
-			return ended(err);
+			return host_ctl_ended(err);
 		if (!is_ready(hc->host, HOST_KVP))
 			return stored();
 	}
@@ -218,11 +212,11 @@ static json_t *cmd_del(void *arg, struct ctl_conn *c, json_t *r)
 	if (!bad)
 		bad = host_json_item(&m.item, r, false);
 	if (bad)
-		return bad_member(r, bad);
+		return host_ctl_bad_member(r, bad);
 	if (m.pool == KVP_POOL_EXTERNAL) {
 		err = host_kvp_item_delete(host_kvp_of(hc->host), m.item.key);
 		if (!is_ready(hc->host, HOST_KVP))
-			return err < 0 ? ended(err) : stored();
+			return err < 0 ? host_ctl_ended(err) : stored();
 	}
 	return request(hc, c, &m);
 }
@@ -239,7 +233,7 @@ static json_t *cmd_list(void *arg, struct ctl_conn *c, json_t *r)
 		return json_pack("{s:s, s:o}", "result", "stored", "items",
 				 host_json_list(host_kvp_items(k)));
 	if (host_json_pool(&pool, r))
-		return bad_member(r, "pool");
+		return host_ctl_bad_member(r, "pool");
 	p = new_pending(hc, c);
 	err = p ? host_kvp_walk(k, pool, on_answer, p) : -ENOMEM;
 	if (err == 0)
@@ -248,7 +242,7 @@ static json_t *cmd_list(void *arg, struct ctl_conn *c, json_t *r)
 		ctl_on_close(c, NULL, NULL);
 		drop(p);
 	}
-	return ended(err);
+	return host_ctl_ended(err);
 }
 
 static json_t *cmd_push(void *arg, struct ctl_conn *c, json_t *r)
@@ -258,10 +252,10 @@ static json_t *cmd_push(void *arg, struct ctl_conn *c, json_t *r)
 
 	(void)r;
 	if (!is_ready(hc->host, HOST_KVP))
-		return ended(-ENOTCONN);
+		return host_ctl_ended(-ENOTCONN);
 	p = new_pending(hc, c);
 	if (!p)
-		return ended(-ENOMEM);
+		return host_ctl_ended(-ENOMEM);
 	host_kvp_push(host_kvp_of(hc->host), on_answer, p);
 	return NULL;
 }
@@ -272,7 +266,7 @@ static json_t *cmd_ip_get(void *arg, struct ctl_conn *c, json_t *r)
 				  .pool = KVP_POOL_GUEST };
 	const char *bad = host_json_get_ip(&m.ip, r);
 
-	return bad ? bad_member(r, bad) : request(arg, c, &m);
+	return bad ? host_ctl_bad_member(r, bad) : request(arg, c, &m);
 }
 
 static json_t *cmd_ip_set(void *arg, struct ctl_conn *c, json_t *r)
@@ -281,7 +275,7 @@ static json_t *cmd_ip_set(void *arg, struct ctl_conn *c, json_t *r)
 				  .pool = KVP_POOL_GUEST };
 	const char *bad = host_json_get_ip(&m.ip, r);
 
-	return bad ? bad_member(r, bad) : request(arg, c, &m);
+	return bad ? host_ctl_bad_member(r, bad) : request(arg, c, &m);
 }
 
 /* Watching --------------------------------------------------------------- */
@@ -330,13 +324,14 @@ static json_t *cmd_watch(void *arg, struct ctl_conn *c, json_t *r)
 
 	if (!json_is_integer(ms) || json_integer_value(ms) < 1 ||
 	    json_integer_value(ms) > UINT32_MAX)
-		return bad_member(r, "poll_ms");
+		return host_ctl_bad_member(r, "poll_ms");
 	if (json_object_get(r, "pool") &&
 	    (host_json_pool(&pool, r) || pool < 1 || pool > 2))
-		return refused("refused", "only pools 1 and 2 are watched");
+		return host_ctl_refused("refused",
+					"only pools 1 and 2 are watched");
 	p = new_pending(hc, c);
 	if (!p)
-		return ended(-ENOMEM);
+		return host_ctl_ended(-ENOMEM);
 	p->pools = pool ? 1u << pool : 6;
 	p->watch = (struct host_kvp_watch){ on_change, p, NULL };
 	p->watches = true;
@@ -409,7 +404,7 @@ static json_t *cmd_wait(void *arg, struct ctl_conn *c, json_t *r)
 	struct pending *p;
 
 	if (id < 0)
-		return bad_member(r, "ic");
+		return host_ctl_bad_member(r, "ic");
 	for (unsigned i = 0; what && i < N_WAITS; i++) {
 		if (strcmp(waits[i].name, what) != 0)
 			continue;
@@ -417,13 +412,13 @@ static json_t *cmd_wait(void *arg, struct ctl_conn *c, json_t *r)
 			return json_object();
 		p = new_pending(hc, c);
 		if (!p)
-			return ended(-ENOMEM);
+			return host_ctl_ended(-ENOMEM);
 		p->waits = true;
 		p->want = i;
 		p->ic = (enum host_ic_id)id;
 		return NULL;
 	}
-	return bad_member(r, "for");
+	return host_ctl_bad_member(r, "for");
 }
 
 /* The rest --------------------------------------------------------------- */
@@ -445,13 +440,14 @@ static json_t *to_ic(struct host_ctl *hc, const json_t *r,
 	int id = which_ic(r), err;
 
 	if (id < 0)
-		return bad_member(r, "ic");
+		return host_ctl_bad_member(r, "ic");
 	err = fn(hc->host, (enum host_ic_id)id);
 	if (err == -ENOTCONN)
-		return refused("not-ready", "its channel is not open");
+		return host_ctl_refused("not-ready", "its channel is not open");
 	if (err == -EOPNOTSUPP)
-		return refused("refused", "this host does not have it");
-	return err < 0 ? refused("refused", already) : json_object();
+		return host_ctl_refused("refused",
+					"this host does not have it");
+	return err < 0 ? host_ctl_refused("refused", already) : json_object();
 }
 
 static json_t *cmd_rescind(void *arg, struct ctl_conn *c, json_t *r)
@@ -494,9 +490,10 @@ static json_t *cmd_advance(void *arg, struct ctl_conn *c, json_t *r)
 
 	(void)c;
 	if (!hc->virtual_clock)
-		return refused("refused", "this host runs on the real clock");
+		return host_ctl_refused("refused",
+					"this host runs on the real clock");
 	if (!json_is_integer(ms) || json_integer_value(ms) < 0)
-		return bad_member(r, "ms");
+		return host_ctl_bad_member(r, "ms");
 	loop_advance(host_loop(hc->host), (uint64_t)json_integer_value(ms));
 	return json_pack("{s:I}", "time_ms",
 			 (json_int_t)host_now_ms(hc->host));
@@ -512,6 +509,9 @@ static const struct ctl_command commands[] = {
 	{ "kvp-watch", cmd_watch },
 	{ "kvp-ip-get", cmd_ip_get },
 	{ "kvp-ip-set", cmd_ip_set },
+	{ "vss-request", host_ctl_vss_request },
+	{ "vss-snapshot", host_ctl_vss_snapshot },
+	{ "vss-worked", host_ctl_vss_worked },
 	{ "wait", cmd_wait },
 	{ "rescind", cmd_rescind },
 	{ "offer", cmd_offer },

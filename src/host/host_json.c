@@ -226,7 +226,7 @@ json_t *host_json_status(const struct host *h)
 	for (enum host_ic_id id = 0; id < HOST_N_ICS; id++)
 		json_array_append_new(ics, ic_status(h, id));
 	return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:I, s:o, s:I, s:o,"
-			 " s:{s:b, s:I, s:I, s:I}}",
+			 " s:{s:b, s:I, s:I, s:I}, s:o}",
 			 "vm", host_vm_name(h), "profile", p->name,
 			 "personality", p->strict ? "strict" : "lenient",
 			 "time_ms", (json_int_t)host_now_ms(h),
@@ -238,5 +238,6 @@ json_t *host_json_status(const struct host *h)
 			 "kvp", "pushed", host_kvp_pushed(k),
 			 "items", (json_int_t)host_kvp_items(k)->n,
 			 "guest_items", (json_int_t)host_kvp_cache(k, 1)->n,
-			 "auto_items", (json_int_t)host_kvp_cache(k, 2)->n);
+			 "auto_items", (json_int_t)host_kvp_cache(k, 2)->n,
+			 "vss", host_json_vss_status(h));
 }
