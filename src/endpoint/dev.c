@@ -8,7 +8,11 @@
 
 #include "base/unix_socket.h"
 
-enum { MAX_CLIENTS = 64 };
+enum {
+	MAX_CLIENTS = 64,
+	PAUSE_MS = 500,		/* when a client cannot be accepted */
+	BACKLOG = 128,		/* a thousand clients may come at once */
+};
 
 struct dev_client {
 	struct dev *dev;
@@ -16,7 +20,7 @@ struct dev_client {
 	int fd;
 	struct loop_io *io;
 	void *owner;
-	pid_t pid;
+	struct ucred who;
 	unsigned inside;		/* callbacks on the stack that use it */
 	bool dead;
 };
@@ -27,8 +31,9 @@ struct dev {
 	void *arg;
 	struct unix_listener listener;
 	struct loop_io *io;
+	struct loop_timer resume;	/* accepting */
 	struct dev_client *clients;
-	unsigned n_clients;
+	unsigned n_clients, max_clients;
 	size_t max_msg;
 	uint8_t *buf;			/* max_msg bytes and one */
 };
@@ -46,13 +51,23 @@ static void client_reap(struct dev_client *c)
 	free(c);
 }
 
+/* Messages that nobody read would make the client read an error in place of
+ * what we sent last. */
+static void close_gently(struct dev *d, int fd)
+{
+	shutdown(fd, SHUT_RD);
+	while (recv(fd, d->buf, d->max_msg, MSG_DONTWAIT) > 0)
+		;
+	close(fd);
+}
+
 void dev_client_close(struct dev_client *c)
 {
 	if (c->dead)
 		return;
 	c->dead = true;
 	loop_io_free(c->io);
-	close(c->fd);
+	close_gently(c->dev, c->fd);
 	client_reap(c);
 }
 
@@ -78,19 +93,18 @@ static void on_client(void *arg, unsigned events)
 		dev_client_close(c);
 }
 
-static pid_t peer_pid(int fd)
+static struct ucred peer_of(int fd)
 {
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
+	struct ucred who = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	socklen_t len = sizeof(who);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return 0;
-	return cred.pid;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len);
+	return who;
 }
 
 static struct dev_client *client_new(struct dev *d, int fd)
 {
-	struct dev_client *c = d->n_clients < MAX_CLIENTS ?
+	struct dev_client *c = d->n_clients < d->max_clients ?
 		calloc(1, sizeof(*c)) : NULL;
 
 	if (!c)
@@ -102,11 +116,25 @@ static struct dev_client *client_new(struct dev *d, int fd)
 	}
 	c->dev = d;
 	c->fd = fd;
-	c->pid = peer_pid(fd);
+	c->who = peer_of(fd);
 	c->next = d->clients;
 	d->clients = c;
 	d->n_clients++;
 	return c;
+}
+
+/* Out of descriptors: whoever waits to be accepted would wake us for ever. */
+static void pause_accepting(struct dev *d)
+{
+	loop_io_want(d->io, 0);
+	loop_timer_set(&d->resume, PAUSE_MS);
+}
+
+static void on_resume(void *arg)
+{
+	struct dev *d = arg;
+
+	loop_io_want(d->io, LOOP_READ);
 }
 
 static void on_accept(void *arg, unsigned events)
@@ -116,8 +144,11 @@ static void on_accept(void *arg, unsigned events)
 	struct dev_client *c;
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (fd != -EAGAIN && fd != -ECONNABORTED && fd != -EINTR)
+			pause_accepting(d);
 		return;
+	}
 	c = client_new(d, fd);
 	if (!c) {
 		close(fd);
@@ -129,6 +160,26 @@ static void on_accept(void *arg, unsigned events)
 	c->inside--;
 	if (c->dead)
 		client_reap(c);
+}
+
+static int listen_at(struct dev *d, const struct dev_cfg *cfg)
+{
+	int err = unix_listen(&d->listener, cfg->path, SOCK_SEQPACKET,
+			      cfg->mode ? cfg->mode : 0600);
+
+	if (err < 0)
+		return err;
+	if (listen(d->listener.fd, BACKLOG) < 0 ||
+	    (cfg->set_group && chown(cfg->path, (uid_t)-1, cfg->group) < 0))
+		err = -errno;
+	if (!err) {
+		d->io = loop_io_new(d->loop, d->listener.fd, LOOP_READ,
+				    on_accept, d);
+		err = d->io ? 0 : -ENOMEM;
+	}
+	if (err < 0)
+		unix_unlisten(&d->listener);
+	return err;
 }
 
 struct dev *dev_new(struct loop *l, const struct dev_cfg *cfg,
@@ -143,19 +194,13 @@ struct dev *dev_new(struct loop *l, const struct dev_cfg *cfg,
 	d->ops = *ops;
 	d->arg = arg;
 	d->max_msg = cfg->max_msg;
+	d->max_clients = cfg->max_clients ? cfg->max_clients : MAX_CLIENTS;
+	loop_timer_init(&d->resume, l, on_resume, d);
 	d->buf = malloc(cfg->max_msg + 1);
-	if (!d->buf)
-		goto fail;
-	err = unix_listen(&d->listener, cfg->path, SOCK_SEQPACKET,
-			  cfg->mode ? cfg->mode : 0600);
-	if (err < 0)
-		goto fail;
-	d->io = loop_io_new(l, d->listener.fd, LOOP_READ, on_accept, d);
-	if (d->io)
+	if (d->buf)
+		err = listen_at(d, cfg);
+	if (!err)
 		return d;
-	err = -ENOMEM;
-	unix_unlisten(&d->listener);
-fail:
 	free(d->buf);
 	free(d);
 	errno = -err;
@@ -170,6 +215,7 @@ void dev_free(struct dev *d)
 		next = c->next;
 		dev_client_close(c);
 	}
+	loop_timer_cancel(&d->resume);
 	loop_io_free(d->io);
 	unix_unlisten(&d->listener);
 	free(d->buf);
@@ -197,5 +243,10 @@ void *dev_client_get(const struct dev_client *c)
 
 pid_t dev_client_pid(const struct dev_client *c)
 {
-	return c->pid;
+	return c->who.pid;
+}
+
+uid_t dev_client_uid(const struct dev_client *c)
+{
+	return c->who.uid;
 }

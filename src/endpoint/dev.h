@@ -4,10 +4,12 @@
  *
  * Clients are untrusted: a message longer than max_msg ends the connection,
  * and a client that does not read is told -EAGAIN about, never waited for.
+ * When there are no descriptors left, new ones wait a while in the queue.
  */
 #ifndef ENDPOINT_DEV_H
 #define ENDPOINT_DEV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -18,7 +20,8 @@ struct dev;
 struct dev_client;
 
 struct dev_ops {
-	/* Somebody opens: 0, or -EBUSY to refuse (the client reads EOF). */
+	/* Somebody opens: 0, or -EBUSY to refuse (the client reads EOF, behind
+	 * what the callee sends it). */
 	int (*opened)(void *arg, struct dev_client *c);
 	/* One whole message. The callee may close the client. */
 	void (*message)(void *arg, struct dev_client *c, const uint8_t *buf,
@@ -31,7 +34,10 @@ struct dev_ops {
 struct dev_cfg {
 	const char *path;
 	mode_t mode;			/* of the node; 0: 0600 */
+	bool set_group;			/* of the node, to: */
+	gid_t group;
 	size_t max_msg;			/* bytes */
+	unsigned max_clients;		/* the next one reads EOF; 0: 64 */
 };
 
 /* NULL with errno set; a stale socket is replaced, a live one is EADDRINUSE. */
@@ -46,7 +52,8 @@ void dev_client_close(struct dev_client *c);
 /* For the owner's use, NULL at first. */
 void dev_client_set(struct dev_client *c, void *p);
 void *dev_client_get(const struct dev_client *c);
-/* Who it is, for logs: the process id, or 0. */
+/* Who it was when it opened: the process id or 0, the user or (uid_t)-1. */
 pid_t dev_client_pid(const struct dev_client *c);
+uid_t dev_client_uid(const struct dev_client *c);
 
 #endif

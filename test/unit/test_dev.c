@@ -28,9 +28,12 @@ static int on_opened(void *arg, struct dev_client *c)
 {
 	struct rig *g = arg;
 
-	if (g->client)
+	if (g->client) {
+		dev_send(c, "taken", 5);
 		return -EBUSY;
+	}
 	assert_int_equal(dev_client_pid(c), getpid());
+	assert_int_equal(dev_client_uid(c), getuid());
 	g->client = c;
 	g->opened++;
 	return 0;
@@ -65,8 +68,11 @@ static int setup(void **state)
 {
 	static const struct dev_ops ops = { on_opened, on_message, on_closed };
 	struct rig *g = calloc(1, sizeof(*g));
-	const struct dev_cfg cfg = { .path = g->path, .mode = 0640,
-				     .max_msg = 100 };
+	const struct dev_cfg cfg = {
+		.path = g->path, .mode = 0640, .set_group = true,
+		.group = geteuid() ? getegid() : 12345, .max_msg = 100,
+		.max_clients = 2,
+	};
 
 	strcpy(g->dir, "/tmp/test_dev.XXXXXX");
 	assert_non_null(mkdtemp(g->dir));
@@ -118,7 +124,7 @@ static void one_packet_is_one_message_both_ways(void **state)
 		loop_once(g->l, true);
 }
 
-static void the_node_has_its_mode(void **state)
+static void the_node_has_its_mode_and_group(void **state)
 {
 	struct rig *g = *state;
 	struct stat st;
@@ -126,20 +132,47 @@ static void the_node_has_its_mode(void **state)
 	assert_int_equal(stat(g->path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0640);
 	assert_true(S_ISSOCK(st.st_mode));
+	assert_int_equal(st.st_gid, geteuid() ? getegid() : 12345);
 }
 
-static void a_refused_client_reads_the_end(void **state)
+static void serve_what_is_there(struct rig *g)
+{
+	while (loop_once(g->l, false) > 0)
+		;
+}
+
+static void a_refused_client_reads_why_and_the_end(void **state)
 {
 	struct rig *g = *state;
 	int first = open_client(g), second;
-	char byte;
+	char buf[8];
 
 	second = unix_connect(g->path, SOCK_SEQPACKET);
-	while (loop_once(g->l, false) == 0)
-		;
-	assert_int_equal(recv(second, &byte, 1, 0), 0);
+	assert_int_equal(send(second, "hello", 5, 0), 5);
+	serve_what_is_there(g);
+	assert_int_equal(recv(second, buf, sizeof(buf), 0), 5);
+	assert_memory_equal(buf, "taken", 5);
+	assert_int_equal(recv(second, buf, sizeof(buf), 0), 0);
 	assert_non_null(g->client);
 	close(second);
+	close(first);
+}
+
+/* One that is refused makes room at once. */
+static void no_more_than_max_clients_are_kept(void **state)
+{
+	struct rig *g = *state;
+	int first = open_client(g);
+	char buf[8];
+
+	for (int i = 0; i < 100; i++) {
+		int fd = unix_connect(g->path, SOCK_SEQPACKET);
+
+		assert_true(fd >= 0);
+		serve_what_is_there(g);
+		assert_int_equal(recv(fd, buf, sizeof(buf), 0), 5);
+		close(fd);
+	}
 	close(first);
 }
 
@@ -204,8 +237,9 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(one_packet_is_one_message_both_ways),
-		T(the_node_has_its_mode),
-		T(a_refused_client_reads_the_end),
+		T(the_node_has_its_mode_and_group),
+		T(a_refused_client_reads_why_and_the_end),
+		T(no_more_than_max_clients_are_kept),
 		T(a_message_too_long_ends_the_client),
 		T(the_owner_may_close_inside_a_message),
 		T(a_client_that_does_not_read_is_told_of_not_waited_for),
