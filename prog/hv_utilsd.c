@@ -5,6 +5,7 @@
  * which the driver meets its clients.
  *
  *   bus -> channel -> ic -> kvp -> hv_kvp_dev
+ *                       -> vss -> hv_fsvss_dev, hv_vss, hv_appvss_dev
  *
  * It parses host bytes, so once everything is open it gives up every right.
  */
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 
 #include "base/ctl.h"
@@ -26,8 +28,11 @@ struct options {
 	const char *config, *host, *run_dir;
 };
 
-static const struct utilsd_service *const services[] = { &utilsd_kvp };
-enum { N_SERVICES = sizeof(services) / sizeof(services[0]) };
+enum { KVP, VSS, N_SERVICES };
+
+static const struct utilsd_service *const services[N_SERVICES] = {
+	[KVP] = &utilsd_kvp, [VSS] = &utilsd_vss,
+};
 
 struct utilsd {
 	struct conf conf;
@@ -38,7 +43,7 @@ struct utilsd {
 	uint64_t started_ms;
 };
 
-/* Status ---------------------------------------------------------------- */
+/* Commands -------------------------------------------------------------- */
 
 static json_t *cmd_status(void *arg, struct ctl_conn *c, json_t *request)
 {
@@ -62,8 +67,27 @@ static json_t *cmd_status(void *arg, struct ctl_conn *c, json_t *request)
 	return o;
 }
 
+static json_t *cmd_vss_backups(void *arg, struct ctl_conn *c, json_t *request)
+{
+	struct utilsd *u = arg;
+
+	(void)c;
+	(void)request;
+	return utilsd_vss_backups(u->state[VSS]);
+}
+
+static json_t *cmd_vss_watch(void *arg, struct ctl_conn *c, json_t *request)
+{
+	struct utilsd *u = arg;
+
+	(void)request;
+	return utilsd_vss_watch(u->state[VSS], c);
+}
+
 static const struct ctl_command commands[] = {
 	{ "status", cmd_status },
+	{ "vss-backups", cmd_vss_backups },
+	{ "vss-watch", cmd_vss_watch },
 	{ NULL, NULL }
 };
 
@@ -147,10 +171,22 @@ static int narrow_rights(void)
 	return err;
 }
 
+/* Each application is a descriptor. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static int serve(struct utilsd *u)
 {
 	int err;
 
+	raise_descriptor_limit();
 	u->loop = loop_new(LOOP_REAL);
 	if (!u->loop)
 		return -errno;
@@ -173,10 +209,10 @@ static int serve(struct utilsd *u)
 
 static void stop(struct utilsd *u)
 {
+	ctl_free(u->ctl);
 	utilsd_bus_free(u->bus);
 	for (unsigned i = N_SERVICES; i--; )
 		services[i]->stop(u->state[i]);
-	ctl_free(u->ctl);
 	loop_free(u->loop);
 }
 
@@ -208,6 +244,13 @@ static int settle(struct utilsd *u, const struct options *o)
 	if (take_path(u->conf.run_dir, o->run_dir, o->foreground) < 0 ||
 	    take_path(u->conf.vmbus_host, o->host, o->foreground) < 0)
 		return EX_USAGE;
+	for (unsigned i = 0; i < N_SERVICES; i++) {
+		if (!services[i]->check ||
+		    services[i]->check(&u->conf, err, sizeof(err)) == 0)
+			continue;
+		fprintf(stderr, "hv_utilsd: %s\n", err);
+		return EX_CONFIG;
+	}
 	log_open("hv_utilsd", LOG_TO_AUTO, o->foreground,
 		 o->debug ? LOG_LEVEL_DEBUG : u->conf.log_level);
 	return 0;

@@ -3,6 +3,7 @@
  *   hv_utilsd.c     options, order of start and end, control socket
  *   utilsd_bus.c    channels that the host offers, each led to its driver
  *   utilsd_kvp.c    KVP: the driver and hv_kvp_dev
+ *   utilsd_vss.c    VSS: the driver, hv_fsvss_dev, hv_vss and hv_appvss_dev
  *
  * A service is a driver together with its device files. It knows nothing of
  * channels; the bus knows of a service no more than its type and its ic.
@@ -13,6 +14,7 @@
 #include <jansson.h>
 
 #include "base/conf.h"
+#include "base/ctl.h"
 #include "base/loop.h"
 #include "endpoint/dev.h"
 #include "ic/ic.h"
@@ -20,6 +22,9 @@
 struct utilsd_service {
 	const char *name;		/* for people, and in the status */
 	enum hv_ic_type type;		/* picks the row of ic_services.c */
+	/* 0, or -errno and a text for the operator: the settings contradict
+	 * each other. May be NULL. */
+	int (*check)(const struct conf *conf, char *err, size_t err_cap);
 	/* 0 and *state, to be stopped whatever is returned; -errno, logged. */
 	int (*start)(void **state, struct loop *l, const struct conf *conf);
 	void (*stop)(void *state);	/* NULL is fine */
@@ -28,7 +33,11 @@ struct utilsd_service {
 	json_t *(*status)(void *state, json_t *channel);
 };
 
-extern const struct utilsd_service utilsd_kvp;
+extern const struct utilsd_service utilsd_kvp, utilsd_vss;
+
+/* The control socket's vss-backups and vss-watch, given the service's state. */
+json_t *utilsd_vss_backups(void *state);
+json_t *utilsd_vss_watch(void *state, struct ctl_conn *conn);
 
 /* Channels ----------------------------------------------------------------- */
 

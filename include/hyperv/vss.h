@@ -61,6 +61,9 @@ enum { HV_VSS_OK = 0, HV_VSS_FAIL = 1 };
  *   CHECK ... ABORT, to the application:
  *       u32 @0   milliseconds that the answer may take
  *       u32 @4   FREEZE: milliseconds that all may stay frozen at most
+ *   NONE, to the application, status FAIL: what it sent was refused; then
+ *   it may read end of file
+ *       text[48] why; msgid: of the message that was refused
  *   an answer (opt and msgid as asked):
  *       text[48] why the status is FAIL, for people; NUL-padded UTF-8
  *   HELLO: text[48] the name to show in histories

@@ -31,6 +31,7 @@ struct ctl_conn {
 	char *out;			/* not yet taken by the kernel */
 	size_t out_len;
 	bool busy;			/* a handler owes a reply, or streams */
+	bool kept;			/* not closed to make room */
 	bool dead;			/* closed; freed when nobody is inside */
 	unsigned inside;		/* calls on the stack that use it */
 	void (*on_close)(void *arg, struct ctl_conn *c);
@@ -145,6 +146,11 @@ void ctl_on_close(struct ctl_conn *c, void (*fn)(void *arg, struct ctl_conn *c),
 	c->on_close_arg = arg;
 }
 
+void ctl_keep(struct ctl_conn *c)
+{
+	c->kept = true;
+}
+
 json_t *ctl_error(const char *fmt, ...)
 {
 	char text[1024];
@@ -255,7 +261,7 @@ static void make_room(struct ctl *ctl)
 	struct ctl_conn *oldest = NULL;
 
 	for (struct ctl_conn *c = ctl->conns; c; c = c->next)
-		if (!c->busy && !c->inside)
+		if (!c->busy && !c->kept && !c->inside)
 			oldest = c;	/* new ones are put in front */
 	if (!oldest)
 		return;

@@ -46,6 +46,8 @@ int ctl_reply(struct ctl_conn *c, json_t *line);
  * replies still owed. */
 void ctl_on_close(struct ctl_conn *c, void (*fn)(void *arg, struct ctl_conn *c),
 		  void *arg);
+/* It streams: never closed to make room for another client. */
+void ctl_keep(struct ctl_conn *c);
 json_t *ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The client's side, blocking. */

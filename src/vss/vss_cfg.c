@@ -5,15 +5,16 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* What we may need must be less than what the host waits. */
-static int below(unsigned long sum_ms, unsigned host_ms, const char *what,
-		 char *err, size_t err_cap)
+/* What we may need must be less than what the host waits. Settings are named
+ * as in hvtools.conf(5). */
+static int below(unsigned long sum_ms, const char *ours, unsigned host_ms,
+		 const char *hosts, char *err, size_t err_cap)
 {
 	if (sum_ms < host_ms)
 		return 0;
 	snprintf(err, err_cap,
-		 "%s may take %lu.%03lu s, and the host waits no longer than %u.%03u s",
-		 what, sum_ms / 1000, sum_ms % 1000, host_ms / 1000,
+		 "%s make %lu.%03lu s; that must be less than %s, %u.%03u s",
+		 ours, sum_ms / 1000, sum_ms % 1000, hosts, host_ms / 1000,
 		 host_ms % 1000);
 	return -ERANGE;
 }
@@ -21,20 +22,20 @@ static int below(unsigned long sum_ms, unsigned host_ms, const char *what,
 int vss_cfg_check(const struct vss_cfg *c, char *err, size_t err_cap)
 {
 	int bad = below((unsigned long)c->check_app_ms + c->check_fs_ms,
-			c->host_other_ms,
-			"a check (applications, file systems)", err, err_cap);
+			"check-application-timeout and check-timeout",
+			c->host_other_ms, "host-limit", err, err_cap);
 
 	/* A freeze that fails late is rolled back before the host is told. */
 	if (!bad)
 		bad = below((unsigned long)c->freeze_app_ms + c->freeze_fs_ms +
-				c->thaw_fs_ms, c->host_freeze_ms,
-			    "a freeze (applications, file systems, rolling back)",
-			    err, err_cap);
+				c->thaw_fs_ms,
+			    "freeze-application-timeout, freeze-timeout and thaw-timeout",
+			    c->host_freeze_ms, "host-freeze-limit", err,
+			    err_cap);
 	if (!bad)
 		bad = below((unsigned long)c->thaw_fs_ms + c->thaw_app_ms,
-			    c->host_other_ms,
-			    "a thaw (file systems, applications)", err,
-			    err_cap);
+			    "thaw-timeout and thaw-application-timeout",
+			    c->host_other_ms, "host-limit", err, err_cap);
 	return bad;
 }
 
