@@ -343,6 +343,13 @@ static void walk_device(const struct reader *r, struct mount *m,
 	}
 }
 
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 /* The number of a device that a file system names as its source; file systems
  * with an anonymous number of their own, like btrfs, leave us no other way. */
 static dev_t source_dev(const struct reader *r, const char *source)
@@ -354,7 +361,7 @@ static dev_t source_dev(const struct reader *r, const char *source)
 	if (strncmp(source, "/dev/", 5) != 0)
 		return 0;
 	snprintf(path, sizeof(path), "%s/sys/class/block/%.200s/dev", r->root,
-		 strrchr(source, '/') + 1);
+		 last_part(source));
 	if (read_dev(&dev, path))
 		return dev;
 	return !*r->root && stat(source, &st) == 0 && S_ISBLK(st.st_mode)
@@ -374,7 +381,7 @@ static void walk_btrfs(const struct reader *r, struct mount *m,
 	d = opendir(base);
 	while (d && (e = readdir(d))) {
 		snprintf(path, sizeof(path), "%s/%s/devices/%.255s/dev", base,
-			 e->d_name, strrchr(m->source, '/') + 1);
+			 e->d_name, last_part(m->source));
 		if (e->d_name[0] == '.' || !read_dev(&dev, path) ||
 		    dev != m->disk)
 			continue;
