@@ -13,7 +13,9 @@
  *
  * Behind a block device: sysfs. loop/backing_file names the file of a loop
  * device (and its parent directory's for a partition of one), slaves/ the
- * devices below device-mapper, md and the like.
+ * devices below device-mapper, md and the like. The file's name is as seen from
+ * its own mount namespace, so the device itself is asked first: it knows the
+ * file's st_dev, which is the super block's except on btrfs.
  */
 #include "vss/plan.h"
 
@@ -22,9 +24,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libmount.h>
+#include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -33,7 +37,7 @@
 
 enum {
 	STACK_MAX = 16,			/* devices below each other */
-	BTRFS_DEVICES_MAX = 64,
+	LOOP_MAJOR = 7,
 };
 
 /* One line of mountinfo. The strings are the table's. */
@@ -299,6 +303,45 @@ static bool read_dev(dev_t *dev, const char *path)
 	       mounts_parse_dev(dev, line);
 }
 
+/* What the loop device says its file is on; 0: it was not asked. */
+static dev_t loop_file_dev(const struct reader *r, dev_t dev)
+{
+	struct loop_info64 info = { 0 };
+	char node[32];
+	struct stat st;
+	int fd, err;
+
+	if (*r->root || major(dev) != LOOP_MAJOR)
+		return 0;
+	snprintf(node, sizeof(node), "/dev/loop%u", minor(dev));
+	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	err = fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != dev ||
+	      ioctl(fd, LOOP_GET_STATUS64, &info) < 0;
+	close(fd);
+	return err ? 0 : (dev_t)info.lo_device;
+}
+
+static bool has_dev(const struct ns *ns, dev_t dev)
+{
+	for (size_t i = 0; i < ns->n; i++)
+		if (ns->e[i].dev == dev)
+			return true;
+	return false;
+}
+
+static void add_loop_file(const struct reader *r, struct mount *m,
+			  const struct ns *ns, dev_t loop, const char *file)
+{
+	dev_t on = loop_file_dev(r, loop);
+
+	if (on && (major(on) || has_dev(ns, on)))
+		add_backing(m, on);
+	else
+		add_backing_path(m, ns, file);
+}
+
 static void walk_device(const struct reader *r, struct mount *m,
 			const struct ns *ns, dev_t dev, int depth);
 
@@ -337,7 +380,7 @@ static void walk_device(const struct reader *r, struct mount *m,
 		snprintf(path, sizeof(path), "%s/%sloop/backing_file", dir,
 			 where[i]);
 		if (read_line(file, sizeof(file), path))
-			add_backing_path(m, ns, file);
+			add_loop_file(r, m, ns, dev, file);
 		snprintf(path, sizeof(path), "%s/%sslaves", dir, where[i]);
 		walk_slaves(r, m, ns, path, depth);
 	}
