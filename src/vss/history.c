@@ -286,13 +286,26 @@ static void on_due(void *arg)
 	settle(arg);
 }
 
+/* Ids of a driver that was started again are used again. */
+static bool fits(const struct pending *p, const json_t *rec)
+{
+	bool driver = history_rec_has_driver(rec);
+
+	if (driver && p->daemon)
+		return history_rec_fits(rec, p->daemon);
+	if (!driver && p->driver)
+		return history_rec_fits(p->driver, rec);
+	return true;
+}
+
 static struct pending *pending_of(struct history *h, const json_t *rec)
 {
 	struct pending **at = &h->pending;
 
 	for (; *at; at = &(*at)->next)
 		if (history_rec_match((*at)->driver ? (*at)->driver :
-						      (*at)->daemon, rec))
+						      (*at)->daemon, rec) &&
+		    fits(*at, rec))
 			return *at;
 	*at = calloc(1, sizeof(**at));
 	if (*at) {
@@ -367,7 +380,8 @@ static void driver_part(struct history *h, const json_t *foreign)
 		return;
 	}
 	p->driver = rec;
-	if (known && !history_rec_has_driver(known) && !p->daemon)
+	if (known && !history_rec_has_driver(known) && !p->daemon &&
+	    history_rec_fits(rec, known))
 		p->daemon = json_deep_copy(known);
 	settle(h);
 }
@@ -397,6 +411,7 @@ void history_part(struct history *h, json_t *part)
 	if (!rec)
 		return;
 	fill_in_boot(h, rec);
+	fill_in_times(rec);
 	p = pending_of(h, rec);
 	if (!p) {
 		json_decref(rec);
@@ -404,13 +419,15 @@ void history_part(struct history *h, json_t *part)
 	}
 	known = p->driver ? NULL : recent_of(h, rec);
 	if (known && history_rec_has_driver(known) &&
-	    !history_rec_has_daemon(known) && history_rec_wants_daemon(known))
+	    !history_rec_has_daemon(known) &&
+	    history_rec_wants_daemon(known) && history_rec_fits(known, rec))
 		p->driver = json_deep_copy(known);
-	if (p->daemon) {
+	if (p->daemon) {		/* and when it began stays */
+		json_object_del(rec, "started");
+		json_object_del(rec, "at_us");
 		json_object_update(p->daemon, rec);
 		json_decref(rec);
 	} else {
-		fill_in_times(rec);
 		p->daemon = rec;
 	}
 	settle(h);

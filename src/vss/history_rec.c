@@ -260,11 +260,26 @@ bool history_rec_match(const json_t *a, const json_t *b)
 	       !strcmp(history_text(a, "boot"), history_text(b, "boot"));
 }
 
+bool history_rec_fits(const json_t *driver, const json_t *daemon)
+{
+	const json_int_t slack = 100000;	/* clocks are read at leisure */
+	json_int_t from = history_int(driver, "at_us");
+	json_int_t took = history_int(driver, "took_us");
+	json_int_t at = history_int(daemon, "at_us");
+
+	if (from < 0 || took < 0 || at < 0)
+		return true;
+	return at >= from ? at - from <= took || at - from - took <= slack :
+			    from - at <= slack;
+}
+
 bool history_rec_replaces(const json_t *later, const json_t *earlier)
 {
-	return history_rec_match(later, earlier) &&
-	       (!history_rec_has_driver(earlier) ||
-		history_int(later, "at_us") == history_int(earlier, "at_us"));
+	if (!history_rec_match(later, earlier))
+		return false;
+	if (history_rec_has_driver(later) && !history_rec_has_driver(earlier))
+		return history_rec_fits(later, earlier);
+	return history_int(later, "at_us") == history_int(earlier, "at_us");
 }
 
 json_t *history_rec_join(const json_t *driver, const json_t *daemon)

@@ -37,6 +37,10 @@ bool history_rec_match(const json_t *a, const json_t *b);
  * Drivers may count their ids from the start again. */
 bool history_rec_replaces(const json_t *later, const json_t *earlier);
 
+/* Is the daemon's half, with the same id, of this driver's backup by its time,
+ * and not of one by a driver before? */
+bool history_rec_fits(const json_t *driver, const json_t *daemon);
+
 /* Put the two together: members of the driver's half count where both have
  * them. A new reference; either may be NULL, and then the other is copied.
  * Without the driver's half the result becomes "interrupted". */

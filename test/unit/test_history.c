@@ -122,7 +122,7 @@ static json_t *daemon_says(const char *id)
 {
 	return json_pack("{s:s, s:s, s:I, s:[{s:s, s:s, s:s, s:s, s:i, s:s}],"
 			 " s:{s:I, s:i, s:s}}",
-			 "id", id, "boot", "b", "at_us", (json_int_t)5,
+			 "id", id, "boot", "b", "at_us", (json_int_t)150,
 			 "mounts", "path", "/", "type", "ext4", "device",
 			 "8:1", "action", "freeze", "freeze_us", 1500,
 			 "outcome", "thawed", "window", "frozen_at_us",
@@ -324,13 +324,31 @@ static void what_the_driver_tells_again_is_told_once(void **state)
 	open_history(g, 0);
 	connect_driver(g);
 	json_array_append_new(list, driver_says("7", 100));
-	rec = driver_says("7", 999);	/* a driver that counts anew */
+	rec = driver_says("7", 9000000);	/* a driver that counts anew */
 	json_object_del(rec, "daemon");
 	json_array_append_new(list, rec);
 	send_line(g, json_pack("{s:b, s:o}", "ok", 1, "backups", list));
 	assert_int_equal(g->recorded, 2);
 	written(g);
 	json_decref(in_file(g, 2));
+}
+
+static void the_same_id_of_a_driver_started_anew_is_another_backup(void **state)
+{
+	struct rig *g = *state;
+	json_t *all;
+
+	open_history(g, 0);
+	connect_driver(g);
+	history_part(g->h, daemon_says("7"));
+	driver_part(g, driver_says("7", 60000000));
+	loop_advance(g->l, 1000);
+	written(g);
+	all = in_file(g, 2);
+	assert_string_equal(history_text(json_array_get(all, 0), "result"),
+			    "interrupted");
+	assert_null(json_object_get(json_array_get(all, 1), "mounts"));
+	json_decref(all);
 }
 
 static void parts_of_one_id_add_up(void **state)
@@ -614,6 +632,7 @@ int main(void)
 		TEST(without_the_daemon_the_driver_s_word_stands),
 		TEST(a_half_that_comes_late_makes_it_whole),
 		TEST(what_the_driver_tells_again_is_told_once),
+		TEST(the_same_id_of_a_driver_started_anew_is_another_backup),
 		TEST(parts_of_one_id_add_up),
 		TEST(nothing_happens_while_it_is_held),
 		TEST(whoever_leaves_writes_what_is_waiting),
