@@ -149,6 +149,7 @@ int main(int argc, char **argv)
 		  &h.timeout },
 		{ 'v', "value", "VALUE", "wait: until the key has this value",
 		  &h.value },
+		{ 0, "svg", "FILE", "vss last: write a drawing there", &h.svg },
 		{ 0, "state-dir", "DIR", "where the pools are", &state_dir },
 		{ 0, "run-dir", "DIR", "where the programs answer", &run_dir },
 		{ 'c', "config", "FILE", "instead of " CONF_FILE, &config },

@@ -23,6 +23,7 @@ struct hvctl {
 	const char *pool;	/* --pool, or NULL */
 	const char *value;	/* --value */
 	const char *timeout;	/* --timeout */
+	const char *svg;	/* --svg */
 	bool json, force, replace, append;
 };
 
@@ -39,6 +40,8 @@ extern const struct hvctl_command hvctl_kvp_commands[];	/* end: NULL name */
 extern const struct hvctl_command hvctl_vss_commands[];
 
 int hvctl_status(struct hvctl *c, int argc, char **argv);
+/* The members of a program's answer, one a line. */
+void hvctl_print_members(int indent, json_t *o);
 
 /* "hvctl: text" on stderr; returns code. */
 int hvctl_fail(int code, const char *fmt, ...)

@@ -252,7 +252,7 @@ static void print_list(int indent, int width, const char *name, json_t *list)
 	}
 }
 
-static void print_members(int indent, json_t *o)
+void hvctl_print_members(int indent, json_t *o)
 {
 	int width = name_width(o);
 	const char *key;
@@ -264,7 +264,7 @@ static void print_members(int indent, json_t *o)
 		add_name(&name, key);
 		if (has_parts(v) && indent < 8) {
 			printf("%*s%s\n", indent, "", name.s);
-			print_members(indent + 2, v);
+			hvctl_print_members(indent + 2, v);
 		} else if (is_list_of_objects(v)) {
 			print_list(indent, width, name.s, v);
 		} else {
@@ -279,7 +279,7 @@ static void print_program(const char *program, const char *why, json_t *reply)
 {
 	printf("%-14s %s\n", program, why ? why : "running");
 	json_object_del(reply, "program");
-	print_members(2, reply);
+	hvctl_print_members(2, reply);
 }
 
 int hvctl_status(struct hvctl *c, int argc, char **argv)

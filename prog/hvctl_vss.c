@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/ctl.h"
-#include "hvctl.h"
+#include "hvctl_vss.h"
 #include "plan_table.h"
 
 enum { ANSWER_MS = 10000 };
@@ -57,5 +57,11 @@ static int vss_plan(struct hvctl *c, int argc, char **argv)
 
 const struct hvctl_command hvctl_vss_commands[] = {
 	{ "vss plan", "", "what a backup would do, and why", 0, 0, vss_plan },
+	{ "vss status", "", "who takes part, and how the last backup went", 0, 0,
+	  hvctl_vss_status },
+	{ "vss history", "[N]", "the last backups, 20 or N", 0, 1,
+	  hvctl_vss_history },
+	{ "vss last", "[ID]", "who did what when in the last backup, or in ID",
+	  0, 1, hvctl_vss_last },
 	{ 0 },
 };
