@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/host_json.h"
@@ -37,6 +38,8 @@ static const char *result_name(const struct result *res)
 		return "cancelled";
 	case -ENOTCONN:
 		return "not-ready";
+	case -EBUSY:
+		return "busy";
 	default:
 		return strerror(-res->err);
 	}
@@ -199,6 +202,67 @@ static enum verdict look_ip(struct host_run *r, struct result *res,
 	return OK;
 }
 
+/* A member of what a backup's request or snapshot came to. */
+static enum verdict look_verdict(struct host_run *r, struct result *res,
+				 const json_t *want, const char *member)
+{
+	const json_t *have = json_object_get(res->verdict, member);
+	char *is;
+
+	if (have && json_equal(have, want))
+		return OK;
+	if (!have)
+		return host_run_because(r, FAIL, "there is no %s: %s", member,
+					res->err ? result_name(res) :
+					host_status_name(res->status));
+	is = json_dumps(have, JSON_ENCODE_ANY | JSON_COMPACT);
+	host_run_because(r, FAIL, "%s is %.160s", member, is ? is : "?");
+	free(is);
+	return FAIL;
+}
+
+static enum verdict look_flags(struct host_run *r, struct result *res,
+			       const json_t *want)
+{
+	return look_verdict(r, res, want, "flags");
+}
+
+static enum verdict look_outcome(struct host_run *r, struct result *res,
+				 const json_t *want)
+{
+	return look_verdict(r, res, want, "outcome");
+}
+
+static enum verdict look_steps(struct host_run *r, struct result *res,
+			       const json_t *want)
+{
+	return look_verdict(r, res, want, "steps");
+}
+
+static enum verdict look_why(struct host_run *r, struct result *res,
+			     const json_t *want)
+{
+	const char *why = json_string_value(json_object_get(res->verdict,
+							    "why"));
+
+	if (why && strstr(why, json_string_value(want)))
+		return OK;
+	return host_run_because(r, FAIL, "why is \"%.160s\"",
+				why ? why : "nothing");
+}
+
+static enum verdict look_frozen(struct host_run *r, struct result *res,
+				const json_t *want)
+{
+	bool frozen = host_vss_frozen(host_vss_of(r->host), NULL);
+
+	(void)res;
+	if (frozen == json_is_true(want))
+		return OK;
+	return host_run_because(r, WAIT, frozen ? "the guest is frozen" :
+				"the guest is not frozen");
+}
+
 static enum verdict look_took(struct host_run *r, struct result *res,
 			      const json_t *want)
 {
@@ -347,6 +411,11 @@ static const struct look {
 	{ "count", look_count, true, true, JSON_INTEGER },
 	{ "items", look_items, true, true, JSON_ARRAY },
 	{ "ip", look_ip, true, true, JSON_OBJECT },
+	{ "flags", look_flags, true, true, JSON_INTEGER },
+	{ "outcome", look_outcome, true, true, JSON_STRING },
+	{ "why", look_why, true, true, JSON_STRING },
+	{ "steps", look_steps, true, true, JSON_ARRAY },
+	{ "frozen", look_frozen, false, false, JSON_TRUE },
 	{ "took-at-most-ms", look_took, true, true, JSON_INTEGER },
 	{ "violations", look_violations, false, false, JSON_INTEGER },
 	{ "unanswered", look_unanswered, false, false, JSON_INTEGER },

@@ -57,7 +57,7 @@ static const struct row {
 	{ "reserved", FIELD, 26, 2, "IC header: reserved" },
 	{ "framework-count", FIELD, 28, 2, "negotiation: frameworks declared" },
 	{ "message-count", FIELD, 30, 2, "negotiation: versions declared" },
-	{ "op", FIELD, 28, 1, "KVP: operation" },
+	{ "op", FIELD, 28, 1, "KVP, VSS: operation" },
 	{ "pool", FIELD, 29, 1, "KVP: pool" },
 	{ "index", FIELD, 32, 4, "KVP: index of ENUMERATE" },
 	{ "value-type", FIELD, KVP_FIELD(HOST_KVP_TYPE), 4,
@@ -73,6 +73,10 @@ static const struct row {
 	{ "ip-family", FIELD, 28 + 258, 1, "KVP below 5.0: address family" },
 	{ "ip-v4-count", FIELD, 32, 4, "KVP 5.0: IPv4 addresses declared" },
 	{ "ip-gateway-count", FIELD, 40, 4, "KVP 5.0: gateways declared" },
+	{ "vss-reserved", FIELD, 32, 4, "VSS: reserved bytes of the header" },
+	{ "backup-type", FIELD, 36, 4, "VSS: type of the backup" },
+	{ "vss-flags", FIELD, 40, 4, "VSS: flags of freeze" },
+	{ "lun-count", FIELD, 44, 4, "VSS: LUNs declared" },
 };
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };

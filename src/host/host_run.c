@@ -78,6 +78,97 @@ static void on_done(void *arg, const struct host_kvp_result *k)
 	poke(res->run);
 }
 
+static void on_vss_done(void *arg, const struct host_vss_result *v)
+{
+	struct result *res = arg;
+
+	res->done = true;
+	res->err = v->err;
+	res->status = v->status;
+	res->took_ms = v->took_ms;
+	res->verdict = json_object();
+	if (v->err == 0)
+		host_json_vss_answer(res->verdict, v->msg, v->status);
+	poke(res->run);
+}
+
+static enum verdict start_vss(struct host_run *r, const struct step *st)
+{
+	struct result *res = new_result(r, st->as);
+	struct host_fault f = st->fault;
+	int err;
+
+	if (!res)
+		return host_run_because(r, FAIL, "no memory");
+	if (st->random_fault)
+		host_fault_random(&f, &r->seed);
+	err = host_vss_request(host_vss_of(r->host), st->vss, &f, on_vss_done,
+			       res);
+	if (err < 0) {
+		res->done = true;	/* it can be expected */
+		res->err = err;
+	}
+	return OK;
+}
+
+/* ["check: ok", ...], as a scenario spells what was done. */
+static json_t *steps_json(const struct host_vss_verdict *v)
+{
+	json_t *steps = json_array();
+
+	for (unsigned i = 0; i < v->n; i++)
+		json_array_append_new(steps, json_sprintf("%s: %s",
+			host_vss_step_name(v->step[i].step),
+			host_vss_end_name(v->step[i].err,
+					  v->step[i].status)));
+	return steps;
+}
+
+static void on_verdict(void *arg, const struct host_vss_verdict *v)
+{
+	struct result *res = arg;
+
+	res->done = true;
+	res->took_ms = v->took_ms;
+	res->verdict = host_json_vss_verdict(v);
+	json_object_set_new(res->verdict, "steps", steps_json(v));
+	poke(res->run);
+}
+
+/* EBUSY and the like are a result, too. */
+static enum verdict start_snapshot(struct host_run *r, const struct step *st)
+{
+	struct result *res = new_result(r, st->as);
+	struct host_vss_snapshot_cfg cfg = st->snapshot->cfg;
+
+	if (!res)
+		return host_run_because(r, FAIL, "no memory");
+	cfg.how = &st->snapshot->how;
+	cfg.luns = st->snapshot->msg.luns;
+	cfg.done = on_verdict;
+	cfg.arg = res;
+	for (unsigned i = 0; st->random_fault && i < HOST_VSS_N_STEPS; i++)
+		host_fault_random(&cfg.fault[i], &r->seed);
+	if (!host_vss_snapshot(host_vss_of(r->host), &cfg)) {
+		res->done = true;
+		res->err = -errno;
+	}
+	return OK;
+}
+
+static enum verdict to_snapshot(struct host_run *r, const struct step *st)
+{
+	struct host_vss_snapshot *s = host_vss_running(host_vss_of(r->host));
+
+	if (!s)
+		return host_run_because(r, FAIL, "no snapshot is being made");
+	if (st->kind == STEP_WORKED)
+		host_vss_worked(s, st->why);
+	else
+		host_vss_abandon(s, st->why ? st->why : "given up");
+	return OK;
+}
+
 static enum verdict start_request(struct host_run *r, const struct step *st)
 {
 	struct result *res = new_result(r, st->as);
@@ -120,6 +211,8 @@ static uint64_t patience(const struct host_run *r, const struct step *st)
 
 	if (st->within_ms)
 		return st->within_ms;
+	if (st->kind == STEP_VSS || st->kind == STEP_SNAPSHOT)
+		answer = host_profile_of(r->host)->backup.freeze_ms;
 	if (st->kind == STEP_WAIT)
 		return PATIENCE_WAIT_MS;
 	/* On a real clock the host's own limit is to pass first. */
@@ -173,6 +266,12 @@ static enum verdict start_offer(struct host_run *r, const struct step *st)
 	return act(r, host_offer(r->host, st->ic));
 }
 
+static void tell_guest(struct host_run *r, const json_t *guest)
+{
+	if (r->cfg.guest && guest)
+		r->cfg.guest(r->cfg.arg, guest);
+}
+
 static enum verdict start_step(struct host_run *r, const struct step *st)
 {
 	struct host_kvp *k = host_kvp_of(r->host);
@@ -185,6 +284,16 @@ static enum verdict start_step(struct host_run *r, const struct step *st)
 	case STEP_WALK:
 	case STEP_PUSH:
 		return start_request(r, st);
+	case STEP_VSS:
+		return start_vss(r, st);
+	case STEP_SNAPSHOT:
+		return start_snapshot(r, st);
+	case STEP_WORKED:
+	case STEP_ABANDON:
+		return to_snapshot(r, st);
+	case STEP_GUEST:
+		tell_guest(r, st->guest);
+		return OK;
 	case STEP_ADVANCE:
 	case STEP_SETTLE:
 		start_time(r, st);
@@ -229,6 +338,7 @@ static enum verdict check_wait(struct host_run *r, const struct step *st)
 {
 	const struct host_ic *ic = host_ic_of(r->host, st->ic);
 	bool open = host_ic_opened(r->host, st->ic);
+	bool frozen = host_vss_frozen(host_vss_of(r->host), NULL);
 
 	switch ((enum wait_for)st->value) {
 	case WAIT_GUEST:
@@ -247,6 +357,10 @@ static enum verdict check_wait(struct host_run *r, const struct step *st)
 			     "the push did not end");
 	case WAIT_IDLE:
 		return until(r, !host_ic_busy(ic), "requests are outstanding");
+	case WAIT_FROZEN:
+		return until(r, frozen, "the guest was not frozen");
+	case WAIT_THAWED:
+		return until(r, !frozen, "the guest stayed frozen");
 	}
 	return FAIL;
 }
@@ -419,6 +533,7 @@ static void prepare(struct host_run *r)
 		host_kvp_ip_at_connect(k, &ip);
 	if (r->s->poll_ms)
 		host_kvp_poll(k, r->s->poll_ms);
+	tell_guest(r, r->s->guest);
 }
 
 static int open_fds(struct host_run *r)
@@ -486,6 +601,8 @@ void host_run_free(struct host_run *r)
 
 		r->results = res->next;
 		host_kvp_forget(host_kvp_of(r->host), res);
+		host_vss_forget(host_vss_of(r->host), res);
+		json_decref(res->verdict);
 		json_decref(res->item);
 		json_decref(res->items);
 		json_decref(res->ip);

@@ -16,6 +16,7 @@ struct result {
 	uint32_t status;
 	uint64_t took_ms;
 	json_t *item, *items, *ip;	/* what came back, or NULL */
+	json_t *verdict;		/* of a snapshot; a request's flags */
 };
 
 enum verdict { WAIT, OK, FAIL };

@@ -131,10 +131,99 @@ static void describe(struct step *st, const char *verb)
 			 m->ip.adapter);
 }
 
+/* "vss-check" and so on; "vss-send" has its operation in "op". */
+static const char *read_vss(struct step *st, const json_t *o, const char *name)
+{
+	json_t *copy = json_copy((json_t *)o);
+	const char *bad;
+
+	st->kind = STEP_VSS;
+	st->ic = HOST_VSS;
+	st->vss = calloc(1, sizeof(*st->vss));
+	if (strcmp(name, "send") != 0)
+		json_object_set_new(copy, "op", json_string(name));
+	bad = st->vss ? host_json_vss_msg(st->vss, copy) : "memory";
+	json_decref(copy);
+	return bad && !strcmp(bad, "op") && strcmp(name, "send") != 0 ? "do" :
+								       bad;
+}
+
+static const char *read_step_faults(struct step_snapshot *s, const json_t *o)
+{
+	const json_t *faults = json_object_get(o, "faults"), *j;
+	const char *name;
+	char err[160];
+
+	if (faults && !json_is_object(faults))
+		return "faults";
+	json_object_foreach((json_t *)faults, name, j) {
+		int step = host_vss_step_find(name);
+
+		if (step < 0 || host_fault_parse(&s->cfg.fault[step], j, err,
+						 sizeof(err)) < 0)
+			return "faults";
+	}
+	return NULL;
+}
+
+static const char *read_snapshot(struct step *st, const json_t *o,
+				 const struct host_vss_manner *how)
+{
+	struct step_snapshot *s = calloc(1, sizeof(*s));
+	const char *bad;
+
+	st->kind = STEP_SNAPSHOT;
+	st->ic = HOST_VSS;
+	st->snapshot = s;
+	if (!s)
+		return "memory";
+	s->how = *how;
+	bad = host_json_vss_manner(&s->how, o);
+	if (!bad)
+		bad = host_json_vss_snapshot(&s->cfg, o);
+	if (!bad)
+		bad = host_json_vss_luns(&s->msg, o);
+	s->cfg.backup_type = s->msg.backup_type;
+	s->cfg.n_luns = s->msg.n_luns;
+	return bad ? bad : read_step_faults(s, o);
+}
+
+/* Of a snapshot under way. */
+static const char *read_word(struct step *st, const json_t *o,
+			     enum step_kind kind)
+{
+	const json_t *why = json_object_get(o, "failed");
+
+	st->kind = kind;
+	st->ic = HOST_VSS;
+	st->why = json_string_value(why);
+	return why && !st->why ? "failed" : NULL;
+}
+
+static const char *read_do_vss(struct step *st, const json_t *o,
+			       const char *verb,
+			       const struct host_vss_manner *how)
+{
+	const char *bad;
+
+	if (!strcmp(verb, "vss-snapshot"))
+		bad = read_snapshot(st, o, how);
+	else if (!strcmp(verb, "vss-worked"))
+		bad = read_word(st, o, STEP_WORKED);
+	else if (!strcmp(verb, "vss-abandon"))
+		bad = read_word(st, o, STEP_ABANDON);
+	else
+		bad = read_vss(st, o, verb + strlen("vss-"));
+	snprintf(st->text, sizeof(st->text), "%s", verb);
+	return bad ? bad : read_fault(st, o);
+}
+
 static const char *read_do(struct step *st, const json_t *o, const json_t *arg)
 {
 	const char *verb = json_string_value(arg), *why = "do";
 
+	if (verb && !strncmp(verb, "vss-", 4))
+		return read_do_vss(st, o, verb, st->how);
 	for (size_t i = 0; verb && i < sizeof(dos) / sizeof(dos[0]); i++) {
 		if (strcmp(dos[i].name, verb) != 0)
 			continue;
@@ -198,7 +287,8 @@ static const char *read_wait(struct step *st, const json_t *o,
 		[WAIT_GUEST] = "guest", [WAIT_GONE] = "gone",
 		[WAIT_OPEN] = "open", [WAIT_CLOSED] = "closed",
 		[WAIT_READY] = "ready", [WAIT_PUSHED] = "pushed",
-		[WAIT_IDLE] = "idle",
+		[WAIT_IDLE] = "idle", [WAIT_FROZEN] = "frozen",
+		[WAIT_THAWED] = "thawed",
 	};
 
 	const json_t *ic = json_object_get(o, "ic");
@@ -329,6 +419,15 @@ static const char *read_item_delete(struct step *st, const json_t *o,
 	return NULL;
 }
 
+static const char *read_guest(struct step *st, const json_t *o,
+			      const json_t *arg)
+{
+	(void)o;
+	st->kind = STEP_GUEST;
+	st->guest = arg;
+	return json_is_object(arg) ? NULL : "guest";
+}
+
 /* The first one that a step has is its verb: "expect" comes last, because it
  * may stand beside the others. */
 static const struct verb {
@@ -337,7 +436,9 @@ static const struct verb {
 	const char *members;		/* that it allows, spaces around each */
 } verbs[] = {
 	{ "do", read_do, " pool key value type index adapter family dhcp "
-	  "addresses masks gateways dns as fault " },
+	  "addresses masks gateways dns as fault faults op set flags luns "
+	  "backup-type order offline freeze-ms other-ms thaw-refused "
+	  "thaw-unanswered thaw-again hold-ms work work-ms no-thaw failed " },
 	{ "advance-ms", read_advance, " " },
 	{ "wait", read_wait, " ic " },
 	{ "rescind", read_rescind, " " },
@@ -350,6 +451,7 @@ static const struct verb {
 	{ "item-set", read_item_set, " " },
 	{ "item-delete", read_item_delete, " " },
 	{ "poll-ms", read_poll, " " },
+	{ "guest", read_guest, " " },
 	{ "expect", read_expect, " " },
 };
 
@@ -419,6 +521,7 @@ static int fill_step(struct reader *rd, struct step *st, json_t *o,
 		return -EINVAL;
 	snprintf(st->text, sizeof(st->text), "%s", v->name);
 	st->ic = rd->s->ic;
+	st->how = &rd->s->profile.backup;
 	why = v->read(st, o, json_object_get(o, v->name));
 	if (!why && within)
 		why = read_u64(&st->within_ms, within, "within-ms");
@@ -601,6 +704,9 @@ static const char *read_profile(struct host_scenario *s)
 		s->profile.push = json_is_true(push);
 	why = read_lists(s->doc, &s->profile.framework,
 			 host_ic_messages(&s->profile, s->ic), &any);
+	if (!why)
+		why = host_json_vss_manner(&s->profile.backup,
+					   json_object_get(s->doc, "backup"));
 	return why ? why : read_limits(s);
 }
 
@@ -643,7 +749,7 @@ static const char *check_file(const json_t *doc)
 {
 	static const char known[] = " name about ic profile personality seed "
 		"frameworks versions push poll-ms answer-ms negotiate-ms items "
-		"ip-at-connect require steps ";
+		"ip-at-connect backup guest require steps ";
 	const char *member;
 	char padded[64];
 	json_t *j;
@@ -675,6 +781,9 @@ static int read_file(struct reader *rd)
 		why = read_u64(&s->seed, seed, "seed");
 	if (!why)
 		why = read_items(s);
+	s->guest = json_object_get(s->doc, "guest");
+	if (!why && s->guest && !json_is_object(s->guest))
+		why = "guest";
 	if (!why)
 		why = read_require(s);
 	if (why)
@@ -710,8 +819,11 @@ void host_scenario_free(struct host_scenario *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->n_steps; i++)
+	for (size_t i = 0; i < s->n_steps; i++) {
 		free(s->steps[i].msg);
+		free(s->steps[i].vss);
+		free(s->steps[i].snapshot);
+	}
 	free(s->steps);
 	free(s->order);
 	json_decref(s->doc);

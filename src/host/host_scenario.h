@@ -29,6 +29,9 @@ struct host_run_cfg {
 	void (*step)(void *arg, const char *label, const char *text,
 		     const char *why);	/* why: NULL = ok; may be NULL */
 	void (*done)(void *arg, bool passed);
+	/* What the file says to whoever plays the guest: at the start, and at
+	 * each "guest" step. May be NULL. */
+	void (*guest)(void *arg, const json_t *guest);
 	void *arg;
 };
 

@@ -10,6 +10,10 @@ enum step_kind {
 	STEP_REQUEST,		/* one KVP message: step->msg */
 	STEP_WALK,		/* enumerate step->pool to its end */
 	STEP_PUSH,
+	STEP_VSS,		/* one VSS message: step->vss */
+	STEP_SNAPSHOT,		/* step->snapshot */
+	STEP_WORKED,		/* what it held for is done; step->why */
+	STEP_ABANDON,		/* the snapshot; step->why */
 	STEP_ADVANCE,		/* step->value ms */
 	STEP_WAIT,		/* for step->value, enum wait_for, of step->ic */
 	STEP_RESCIND,		/* step->ic, and so on down to ring */
@@ -22,12 +26,20 @@ enum step_kind {
 	STEP_ITEM_SET,		/* step->msg.item */
 	STEP_ITEM_DELETE,
 	STEP_POLL,		/* step->value ms */
+	STEP_GUEST,		/* step->guest is for whoever plays the guest */
 	STEP_SETTLE,		/* implied at the end */
 };
 
 enum wait_for {
 	WAIT_GUEST, WAIT_GONE, WAIT_OPEN, WAIT_CLOSED, WAIT_READY, WAIT_PUSHED,
-	WAIT_IDLE,
+	WAIT_IDLE, WAIT_FROZEN, WAIT_THAWED,
+};
+
+/* A snapshot's settings, with what they point to. */
+struct step_snapshot {
+	struct host_vss_snapshot_cfg cfg;
+	struct host_vss_manner how;
+	struct host_vss_msg msg;
 };
 
 enum { STEP_TEXT = 96, STEP_NAME = 32, STEP_LABEL = 24 };
@@ -44,7 +56,12 @@ struct step {
 	bool has_versions, random_fault;
 	struct host_versions framework, message;
 	struct host_fault fault;
-	struct host_kvp_msg *msg;	/* owned; NULL if not of use */
+	struct host_kvp_msg *msg;	/* owned; NULL if not of use; these too: */
+	struct host_vss_msg *vss;
+	struct step_snapshot *snapshot;
+	const struct host_vss_manner *how;	/* the profile's, of the file */
+	const char *why;		/* into the document; may be NULL */
+	const json_t *guest;
 	const json_t *expect;		/* into the scenario's document */
 };
 
@@ -60,7 +77,7 @@ struct host_scenario {
 	struct host_profile profile;
 	enum host_ic_id ic;		/* that is meant unless one is named */
 	uint64_t seed;
-	const json_t *items, *ip_at_connect, *require;
+	const json_t *items, *ip_at_connect, *require, *guest;
 	uint32_t poll_ms;
 	size_t n_steps, cap_steps;
 	struct step *steps;

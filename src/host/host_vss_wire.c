@@ -90,7 +90,7 @@ int host_vss_put(struct wr *w, const struct host_vss_msg *m, uint32_t version)
 			put_luns(w, m);
 		break;
 	case VSS_CLUSTER_INFO:
-		wr_zero(w, VSS_CLUSTER_SIZE - HEAD);	/* the guest fills it in */
+		wr_zero(w, VSS_CLUSTER_SIZE - HEAD);	/* for the guest */
 		break;
 	default:
 		wr_le32(w, m->flags);

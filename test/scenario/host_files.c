@@ -1,6 +1,7 @@
 /* test/scenario/host_files.c - run a scenario file of hvhost against our own
- * guest: bus, driver and daemon in this process, on a clock that moves only
- * when the file says so. What hvhost would print goes to stdout.
+ * guest: bus, drivers and daemons in this process, on a clock that moves only
+ * when the file says so. The file system's and an application's part of a
+ * backup is played (vss_guest.h). What hvhost would print goes to stdout.
  *
  *   host_files FILE...
  */
@@ -15,7 +16,20 @@
 #include "ic/ic.h"
 #include "kvp/kvp.h"
 #include "kvp/kvpd.h"
+#include "vss_guest.h"
 #include "vmbus/bus.h"
+
+/* One service of the guest's. */
+struct service {
+	struct rig *rig;
+	const struct guid *class_id;
+	const struct ic_service *svc;
+	struct ic *ic;
+	uint32_t relid;			/* of its offer; 0: none */
+	bool reopen;			/* its channel broke */
+};
+
+enum { KVP, VSS, N_SERVICES };
 
 struct rig {
 	char dir[64], path[96];
@@ -25,37 +39,36 @@ struct rig {
 	bool over, passed;
 	/* the guest */
 	struct bus *bus;
-	const struct ic_service *svc;
-	uint32_t relid;			/* of the KVP offer; 0: none */
-	bool reopen;			/* its channel broke */
+	struct service service[N_SERVICES];
 	struct kvp *kvp;
 	struct kvpd *kvpd;
 	unsigned asked;			/* requests that the daemon has */
 	struct kvp_msg requests[8];	/* the oldest first */
+	struct vss_guest *vss;
 };
 
-/* Guest: channel --------------------------------------------------------- */
+/* Guest: channels -------------------------------------------------------- */
 
 static void guest_packet(void *arg, const struct packet *p)
 {
-	struct rig *g = arg;
+	struct service *s = arg;
 
-	ic_packet(kvp_ic(g->kvp), p);
+	ic_packet(s->ic, p);
 }
 
 static void guest_broken(void *arg, int err)
 {
-	struct rig *g = arg;
+	struct service *s = arg;
 
 	(void)err;
-	g->reopen = true;		/* not from inside its callback */
+	s->reopen = true;		/* not from inside its callback */
 }
 
 static void guest_writable(void *arg)
 {
-	struct rig *g = arg;
+	struct service *s = arg;
 
-	ic_writable(kvp_ic(g->kvp));
+	ic_writable(s->ic);
 }
 
 static const struct channel_ops channel_ops = {
@@ -64,10 +77,19 @@ static const struct channel_ops channel_ops = {
 
 /* Guest: bus ------------------------------------------------------------- */
 
-static void open_kvp(struct rig *g)
+static struct service *find(struct rig *g, uint32_t relid)
 {
-	bus_open(g->bus, g->relid, g->svc->ring_len, g->svc->ring_len, NULL, 0,
-		 &channel_ops, g);
+	for (unsigned i = 0; i < N_SERVICES; i++) {
+		if (g->service[i].relid == relid)
+			return &g->service[i];
+	}
+	return NULL;
+}
+
+static void open_service(struct service *s)
+{
+	bus_open(s->rig->bus, s->relid, s->svc->ring_len, s->svc->ring_len,
+		 NULL, 0, &channel_ops, s);
 }
 
 static void on_state(void *arg, enum bus_state s)
@@ -80,10 +102,14 @@ static void on_offer(void *arg, const struct bus_offer *o)
 {
 	struct rig *g = arg;
 
-	if (!guid_equal(&o->class_id, &guid_class_kvp))
-		return;
-	g->relid = o->relid;
-	open_kvp(g);
+	for (unsigned i = 0; i < N_SERVICES; i++) {
+		struct service *s = &g->service[i];
+
+		if (!guid_equal(&o->class_id, s->class_id))
+			continue;
+		s->relid = o->relid;
+		open_service(s);
+	}
 }
 
 static void on_offers_done(void *arg)
@@ -93,24 +119,25 @@ static void on_offers_done(void *arg)
 
 static void on_rescind(void *arg, uint32_t relid)
 {
-	struct rig *g = arg;
+	struct service *s = find(arg, relid);
 
-	if (relid != g->relid)
+	if (!s)
 		return;
-	ic_channel(kvp_ic(g->kvp), NULL);
-	g->relid = 0;
-	g->reopen = false;
+	ic_channel(s->ic, NULL);
+	s->relid = 0;
+	s->reopen = false;
 }
 
 static void on_opened(void *arg, uint32_t relid, struct channel *c, int err)
 {
-	struct rig *g = arg;
+	struct service *s = find(arg, relid);
 
-	(void)relid;
+	if (!s)
+		return;
 	if (c)
-		ic_channel(kvp_ic(g->kvp), c);
+		ic_channel(s->ic, c);
 	else if (err != -ECANCELED)
-		g->reopen = true;
+		s->reopen = true;
 }
 
 static const struct bus_ops bus_ops = {
@@ -119,13 +146,18 @@ static const struct bus_ops bus_ops = {
 
 static bool open_again(struct rig *g)
 {
-	if (!g->reopen || !g->relid)
-		return false;
-	g->reopen = false;
-	ic_channel(kvp_ic(g->kvp), NULL);
-	bus_close(g->bus, g->relid);
-	open_kvp(g);
-	return true;
+	for (unsigned i = 0; i < N_SERVICES; i++) {
+		struct service *s = &g->service[i];
+
+		if (!s->reopen || !s->relid)
+			continue;
+		s->reopen = false;
+		ic_channel(s->ic, NULL);
+		bus_close(g->bus, s->relid);
+		open_service(s);
+		return true;
+	}
+	return false;
 }
 
 /* Guest: daemon ---------------------------------------------------------- */
@@ -191,16 +223,26 @@ static int fill_pool_1(const struct rig *g)
 	return err;
 }
 
+static void add_service(struct rig *g, unsigned i, const struct guid *class_id,
+			struct ic *ic)
+{
+	g->service[i] = (struct service){
+		.rig = g, .class_id = class_id,
+		.svc = ic_service_of(class_id), .ic = ic,
+	};
+}
+
 static int start_guest(struct rig *g)
 {
 	const struct kvp_cfg cfg = { .timeout_ms = 2500,
 				     .set_ip_timeout_ms = 25000,
 				     .hold_ms = 50000 };
 
-	g->svc = ic_service_of(&guid_class_kvp);
 	g->kvp = kvp_new(g->loop, &cfg);
 	if (!g->kvp || start_daemon(g) < 0 || fill_pool_1(g) < 0)
 		return -1;
+	add_service(g, KVP, &guid_class_kvp, kvp_ic(g->kvp));
+	add_service(g, VSS, &guid_class_vss, vss_guest_ic(g->vss));
 	g->bus = bus_shm_new(g->loop, g->path, &bus_ops, g);
 	return g->bus ? 0 : -1;
 }
@@ -223,6 +265,13 @@ static void on_done(void *arg, bool passed)
 	g->passed = passed;
 }
 
+static void on_guest(void *arg, const json_t *guest)
+{
+	struct rig *g = arg;
+
+	vss_guest_be(g->vss, guest);
+}
+
 static int start_host(struct rig *g, const struct host_scenario *s)
 {
 	const struct host_cfg cfg = {
@@ -230,7 +279,7 @@ static int start_host(struct rig *g, const struct host_scenario *s)
 		.vm_name = "rig",
 	};
 	const struct host_run_cfg run = { .step = on_step, .done = on_done,
-					  .arg = g };
+					  .guest = on_guest, .arg = g };
 
 	g->host = host_new(g->loop, &cfg);
 	if (!g->host)
@@ -245,7 +294,7 @@ static void serve(struct rig *g)
 {
 	while (!g->over) {
 		if (loop_once(g->loop, false) > 0 || daemon_answers(g) ||
-		    open_again(g) || host_run_idle(g->run))
+		    vss_guest_answers(g->vss) || open_again(g) || host_run_idle(g->run))
 			continue;
 		loop_advance(g->loop, 0);	/* what is due now */
 		if (!g->over && loop_once(g->loop, false) == 0)
@@ -287,14 +336,18 @@ static bool run_file(const char *file)
 		return false;
 	snprintf(g.path, sizeof(g.path), "%s/vmbus", g.dir);
 	g.loop = loop_new(LOOP_VIRTUAL);
+	g.vss = vss_guest_new(g.loop);
 	if (start_host(&g, s) < 0 || start_guest(&g) < 0)
 		printf("  cannot start: %s\n", strerror(errno));
 	else
 		serve(&g);
+	if (g.passed && !vss_guest_comes_to_rest(g.vss))
+		g.passed = false;
 	if (!g.passed)
 		print_violations(&g);
 	bus_free(g.bus);
 	kvp_free(g.kvp);
+	vss_guest_free(g.vss);
 	kvpd_free(g.kvpd);
 	host_run_free(g.run);
 	host_free(g.host);
