@@ -30,6 +30,7 @@
 #include "base/service.h"
 #include "base/unix_socket.h"
 #include "dev_session.h"
+#include "plan_table.h"
 #include "vss/guardian.h"
 #include "vss/history.h"
 #include "vss/thaw_left.h"
@@ -589,13 +590,7 @@ static int show_plan(struct program *p)
 		log_err("no plan: %s", strerror(-err));
 		return EXIT_FAILURE;
 	}
-	for (size_t i = 0; i < plan.n; i++)
-		printf("%-9s %2u  %-7s %s  (%s)\n",
-		       plan_action_name(plan.fs[i].action), plan.fs[i].level,
-		       plan.fs[i].mount->type, plan.fs[i].mount->path ?
-		       plan.fs[i].mount->path : plan.fs[i].mount->source,
-		       plan.fs[i].reason);
-	err = plan.n_veto ? EXIT_FAILURE : EXIT_SUCCESS;
+	err = plan_table_print(plan_json(&plan), false);
 	plan_free(&plan);
 	mounts_free(&ms);
 	return err;

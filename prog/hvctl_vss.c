@@ -31,7 +31,7 @@ static int not_reached(int r)
 static int vss_plan(struct hvctl *c, int argc, char **argv)
 {
 	char path[CONF_PATH_MAX];
-	json_t *reply = NULL, *plan;
+	json_t *reply = NULL;
 	int r = conf_path(path, c->conf.run_dir, "hv_vss_daemon.ctl");
 
 	(void)argc;
@@ -41,8 +41,7 @@ static int vss_plan(struct hvctl *c, int argc, char **argv)
 			     ANSWER_MS, &reply);
 	if (r < 0)
 		return not_reached(r);
-	plan = json_incref(json_object_get(reply, "plan"));
-	if (!plan) {
+	if (!json_object_get(reply, "file_systems")) {
 		const char *why = json_string_value(json_object_get(reply,
 								    "error"));
 
@@ -51,8 +50,8 @@ static int vss_plan(struct hvctl *c, int argc, char **argv)
 		json_decref(reply);
 		return r;
 	}
-	json_decref(reply);
-	return plan_table_print(plan, c->json);
+	json_object_del(reply, "ok");
+	return plan_table_print(reply, c->json);
 }
 
 const struct hvctl_command hvctl_vss_commands[] = {

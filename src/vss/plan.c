@@ -33,6 +33,8 @@ const char *plan_action_name(enum plan_action a)
 
 /* Types ------------------------------------------------------------------ */
 
+static const char no_storage[] = "no storage";
+
 static const struct kind {
 	enum plan_action action;
 	const char *reason;
@@ -50,7 +52,7 @@ static const struct kind {
 	  " nfs nfs4 cifs smb3 smbfs smb2 ncpfs 9p ceph afs coda lustre"
 	  " glusterfs beegfs orangefs pvfs2 virtiofs vboxsf vmhgfs prl_fs"
 	  " davfs gpfs panfs " },
-	{ PLAN_SKIP, "no storage",
+	{ PLAN_SKIP, no_storage,
 	  " anon_inodefs autofs bdev binder binfmt_misc bpf cgroup cgroup2"
 	  " configfs cpuset debugfs devfs devpts devtmpfs dlmfs drm efivarfs"
 	  " functionfs fusectl gadgetfs guest_memfd hugetlbfs mqueue none nfsd"
@@ -116,6 +118,7 @@ static void decide_default(struct plan_fs *fs)
 	const struct mount *m = fs->mount;
 	const struct kind *k = kind_of(m->type);
 
+	fs->pseudo = k && k->reason == no_storage;
 	if (k && k->action == PLAN_SKIP)
 		decide(fs, PLAN_SKIP, k->reason);
 	else if (m->read_only)

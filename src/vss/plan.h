@@ -81,6 +81,7 @@ struct plan_fs {
 	enum plan_action action;
 	char reason[96];	/* for people: "journalling", "rule: path /mnt" */
 	unsigned level;
+	bool pseudo;		/* proc and the like: of no interest */
 };
 
 struct plan {

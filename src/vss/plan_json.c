@@ -47,6 +47,8 @@ static json_t *fs_json(const struct plan_fs *fs, size_t order)
 					      : json_null());
 	if (!m->path && m->paths && m->n_mounts)
 		json_object_set_new(j, "mounted_at", text(m->paths[0]));
+	if (fs->pseudo)
+		json_object_set_new(j, "pseudo", json_true());
 	if (m->elsewhere)
 		json_object_set_new(j, "elsewhere", json_true());
 	return j;
