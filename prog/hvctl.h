@@ -25,6 +25,11 @@ struct hvctl {
 	const char *timeout;	/* --timeout */
 	const char *svg;	/* --svg */
 	bool json, force, replace, append;
+	struct {			/* vss hold */
+		const char *check, *freeze, *thaw, *abort;
+		const char *signal, *pid, *name, *device;
+		bool stop, once;
+	} hold;
 };
 
 /* A command: its own words follow in argv[0..argc). Returns an exit code. */
@@ -39,6 +44,7 @@ struct hvctl_command {
 extern const struct hvctl_command hvctl_kvp_commands[];	/* end: NULL name */
 extern const struct hvctl_command hvctl_vss_commands[];
 
+int hvctl_vss_hold(struct hvctl *c, int argc, char **argv);
 int hvctl_status(struct hvctl *c, int argc, char **argv);
 /* The members of a program's answer, one a line. */
 void hvctl_print_members(int indent, json_t *o);

@@ -62,5 +62,7 @@ const struct hvctl_command hvctl_vss_commands[] = {
 	  hvctl_vss_history },
 	{ "vss last", "[ID]", "who did what when in the last backup, or in ID",
 	  0, 1, hvctl_vss_last },
+	{ "vss hold", "[-- COMMAND]", "hold something still in backups", 0, -1,
+	  hvctl_vss_hold },
 	{ 0 },
 };

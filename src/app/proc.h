@@ -2,7 +2,7 @@
  * keep what it says.
  *
  * Its standard input is /dev/null, its environment what is given, its working
- * directory the root. When its time is over, its whole process group gets
+ * directory the root unless told otherwise. When its time is over, its whole process group gets
  * SIGTERM, and SIGKILL when that does not end it. It dies with us. What it
  * leaves behind in the background after a good end is left alone.
  */
@@ -22,6 +22,7 @@ struct proc;
 struct proc_cfg {
 	const char *const *argv;	/* argv[0] is a path */
 	const char *const *env;
+	bool here;			/* stay in our directory */
 	unsigned timeout_ms, grace_ms;
 };
 
@@ -31,7 +32,7 @@ struct proc *proc_start(struct loop *l, const struct proc_cfg *cfg,
 			void (*ended)(void *arg, struct proc *p), void *arg);
 /* End it early: as when its time is over, but not counted as that. */
 void proc_stop(struct proc *p);
-/* Kills what runs, at once. Not from within ended(). NULL is fine. */
+/* Kills what runs, at once. Also from within ended(). NULL is fine. */
 void proc_free(struct proc *p);
 
 /* Once ended: did it exit with 0, in time; how it ended, for people:
@@ -43,5 +44,10 @@ int proc_status(const struct proc *p);
 uint64_t proc_took_ms(const struct proc *p);
 /* NUL-terminated; *cut: there was more. */
 const char *proc_output(const struct proc *p, bool *cut);
+
+/* Another's process, by a descriptor that stays with it when it has ended and
+ * its number is given away. The descriptor is readable when it has ended. */
+int proc_other(long pid);			/* or -errno */
+int proc_other_signal(int fd, int sig);		/* 0 or -errno */
 
 #endif

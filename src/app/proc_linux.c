@@ -62,7 +62,7 @@ __attribute__((noreturn)) static void child(const struct proc_cfg *cfg,
 		_exit(126);		/* it died before we could say so */
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
 	    dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 ||
-	    chdir("/") < 0)
+	    (!cfg->here && chdir("/") < 0))
 		_exit(126);
 	close_range(3, ~0u, 0);
 	execve(cfg->argv[0], (char *const *)cfg->argv,
@@ -263,4 +263,17 @@ const char *proc_output(const struct proc *p, bool *cut)
 {
 	*cut = p->cut;
 	return p->text;
+}
+
+int proc_other(long pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int proc_other_signal(int fd, int sig)
+{
+	return syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) < 0 ? -errno :
+								      0;
 }
