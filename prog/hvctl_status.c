@@ -12,7 +12,9 @@
 
 enum { ANSWER_MS = 3000, TEXT_SIZE = 4096 };
 
-static const char *const programs[] = { "hv_utilsd", "hv_kvp_daemon" };
+static const char *const programs[] = {
+	"hv_utilsd", "hv_kvp_daemon", "hv_vss_daemon",
+};
 enum { N_PROGRAMS = sizeof(programs) / sizeof(programs[0]) };
 
 static const char *trouble(int r)
