@@ -100,9 +100,10 @@ def status_is_json_too(m):
 
 
 def the_guests_programs_name_things_alike(m):
-    both = json.loads(m.hvctl("status", "--json"))
-    drivers, daemon = both["hv_utilsd"], both["hv_kvp_daemon"]
-    for program, s in both.items():
+    programs = json.loads(m.hvctl("status", "--json"))
+    assert not programs.pop("hv_vss_daemon")["running"]
+    drivers, daemon = programs["hv_utilsd"], programs["hv_kvp_daemon"]
+    for program, s in programs.items():
         assert s["program"] == program and s["running"]
         assert isinstance(s["uptime_ms"], int)
     assert drivers["version"] == daemon["version"]

@@ -96,7 +96,7 @@ expect 0 ours '' -- kvp get -p guest both
 
 # Nobody there.
 expect 4 '' 'hv_kvp_daemon' -- kvp get -p auto OSName
-expect 4 $'hv_utilsd      not running\nhv_kvp_daemon  not running' '' \
+expect 4 $'hv_utilsd      not running\nhv_kvp_daemon  not running\nhv_vss_daemon  not running' '' \
     -- status
 expect 4 'POOL  KEY  VALUE' 'No such file' -- kvp list --state-dir /nonexistent
 expect 4 '' 'No such file' -- kvp set a b --state-dir /nonexistent
