@@ -415,44 +415,47 @@ static void on_left(void *arg, const struct frozen_fs *fs, int err)
 			 fs->source);
 }
 
-/* A worker that has lost its guardian thaws by itself and ends, unless it is
- * stopped, say. Everything is thawed by us now: end it. */
-static void end_orphan(struct program *p, pid_t orphan)
+/* A worker that has lost its guardian thaws by itself, tells the history and
+ * ends; one that is stopped or hangs does not, and is ended. What it had under
+ * way may come to be frozen until it is gone. */
+static void end_orphan(struct program *p)
 {
 	const struct timespec moment = { .tv_nsec = 10000000 };
+	pid_t pid = frozen_worker(&p->file);
 
-	if (orphan <= 0)
-		return;
-	log_warn("ending process %d, which an earlier life left", (int)orphan);
-	kill(orphan, SIGKILL);
-	for (unsigned i = 0; i < ORPHAN_TRIES && kill(orphan, 0) == 0; i++) {
-		thaw_left(p->file.z, &freeze_ops_real, on_left, NULL);
+	for (unsigned i = 0; pid > 0 && i < 2 * ORPHAN_TRIES; i++) {
+		if (i == ORPHAN_TRIES) {
+			log_warn("ending process %d, which an earlier life "
+				 "left", (int)pid);
+			kill(pid, SIGKILL);
+		}
 		nanosleep(&moment, NULL);
+		if (frozen_count(p->file.z))
+			thaw_left(p->file.z, &freeze_ops_real, on_left, NULL);
+		pid = frozen_worker(&p->file);
 	}
 }
 
-static unsigned recover(struct program *p, pid_t orphan)
+static unsigned recover(struct program *p)
 {
 	struct frozen *z = p->file.z;
-	unsigned left = 0;
 
 	if (frozen_check(z) < 0) {
 		frozen_clear(z);
 		return 0;
 	}
 	if (frozen_count(z))
-		left = thaw_left(z, &freeze_ops_real, on_left, NULL);
-	end_orphan(p, orphan);
-	return left ? frozen_count(z) : 0;
+		thaw_left(z, &freeze_ops_real, on_left, NULL);
+	end_orphan(p);
+	return frozen_count(z);
 }
 
 static int open_frozen(struct program *p)
 {
-	pid_t orphan;
 	int err = make_parent_dirs(p->frozen_path, 0755);
 
 	if (!err)
-		err = frozen_open(&p->file, p->frozen_path, &orphan);
+		err = frozen_open(&p->file, p->frozen_path);
 	if (err == -EAGAIN) {
 		log_err("another hv_vss_daemon is running (it holds %s)",
 			p->frozen_path);
@@ -466,7 +469,7 @@ static int open_frozen(struct program *p)
 		log_warn("%s is not on a tmpfs: if this daemon and its guardian "
 			 "are both killed, nobody knows what is frozen",
 			 p->conf.run_dir);
-	return recover(p, orphan) && p->o.thaw_left ? EXIT_FAILURE : 0;
+	return recover(p) && p->o.thaw_left ? EXIT_FAILURE : 0;
 }
 
 /* Start ------------------------------------------------------------------------ */

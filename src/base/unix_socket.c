@@ -50,7 +50,10 @@ int make_parent_dirs(const char *path, mode_t mode)
 		return -ENAMETOOLONG;
 	for (char *p = strchr(dir + 1, '/'); p; p = strchr(p + 1, '/')) {
 		*p = '\0';
-		if (mkdir(dir, mode) < 0 && errno != EEXIST)
+		/* Asked first: on a frozen file system even a mkdir() that is
+		 * about to say EEXIST waits. */
+		if (access(dir, F_OK) < 0 && mkdir(dir, mode) < 0 &&
+		    errno != EEXIST)
 			return -errno;
 		*p = '/';
 	}

@@ -276,12 +276,12 @@ static int lock_byte(int fd, off_t at)
 	return fcntl(fd, F_SETLK, &l) < 0 ? -errno : 0;
 }
 
-static pid_t byte_holder(int fd, off_t at)
+pid_t frozen_worker(const struct frozen_file *f)
 {
 	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
-			   .l_start = at, .l_len = 1 };
+			   .l_start = 1, .l_len = 1 };
 
-	if (fcntl(fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK)
+	if (fcntl(f->fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK)
 		return 0;
 	return l.l_pid;
 }
@@ -294,14 +294,13 @@ static bool on_memory(int fd)
 					 st.f_type == RAMFS_MAGIC);
 }
 
-static int open_locked(struct frozen_file *f, const char *path, pid_t *orphan)
+static int open_locked(struct frozen_file *f, const char *path)
 {
 	f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (f->fd < 0)
 		return -errno;
 	if (lock_byte(f->fd, 0) < 0)
 		return -EAGAIN;
-	*orphan = byte_holder(f->fd, 1);
 	f->persistent = on_memory(f->fd);
 	return 0;
 }
@@ -329,13 +328,12 @@ static int map(struct frozen_file *f)
 	return 0;
 }
 
-int frozen_open(struct frozen_file *f, const char *path, pid_t *orphan)
+int frozen_open(struct frozen_file *f, const char *path)
 {
 	int err;
 
 	*f = (struct frozen_file){ .fd = -1 };
-	*orphan = 0;
-	err = open_locked(f, path, orphan);
+	err = open_locked(f, path);
 	if (!err)
 		err = map(f);
 	if (err) {

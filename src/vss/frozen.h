@@ -106,10 +106,11 @@ struct frozen_file {
 };
 
 /* Map it, made if missing, contents as they are found (z->magic 0: new or of
- * no use). 0; -EAGAIN another guardian lives; or -errno. *orphan: the pid of
- * a worker whose guardian is dead and that lives still, 0: none. */
-int frozen_open(struct frozen_file *f, const char *path, pid_t *orphan);
+ * no use). 0; -EAGAIN another guardian lives; or -errno. */
+int frozen_open(struct frozen_file *f, const char *path);
 void frozen_close(struct frozen_file *f);
+/* The pid of a worker that lives; 0: none. */
+pid_t frozen_worker(const struct frozen_file *f);
 /* In the worker, after the fork: say that it lives. */
 int frozen_lock_worker(struct frozen_file *f);
 

@@ -181,6 +181,8 @@ static void settled(void *arg)
 		loop_timer_set(&d->settle, SETTLE_MS);
 		return;
 	}
+	loop_timer_cancel(&d->settle);
+	d->ended = false;
 	be_quiet(d, false);
 	report(d, vssd_report_freeze(d->cfg.z, &d->plan, d->held, d->why));
 	atomic_store(&d->cfg.z->told, 1);
@@ -263,12 +265,20 @@ static void refuse(struct vssd *d, const struct hv_vss_record *q,
 	last_error(d, why);
 }
 
+/* The driver may be quicker with its next question than our timer. */
+static bool is_busy(struct vssd *d)
+{
+	if (d->busy && d->ended)
+		settled(d);
+	return d->busy;
+}
+
 static void on_check(struct vssd *d, const struct hv_vss_record *q)
 {
 	char why[160] = "";
 
 	d->checks++;
-	if (d->busy) {
+	if (is_busy(d)) {
 		answer(d, q, "a backup is in hand");
 	} else if (plan_and_judge(d, why, sizeof(why)) < 0) {
 		refuse(d, q, why);
@@ -284,7 +294,7 @@ static void on_freeze(struct vssd *d, const struct hv_vss_record *q)
 	int err;
 
 	d->freezes++;
-	if (d->busy) {
+	if (is_busy(d)) {
 		answer(d, q, "a backup is in hand");
 		return;
 	}
