@@ -19,6 +19,8 @@ RUN = "/run/hyperv"
 
 
 class Driver:
+    msgid = 1000        # unlike any other's, for the history
+
     def __init__(self, box):
         self.path = box.path(f"{RUN}/dev/hv_fsvss_dev")
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
@@ -27,7 +29,6 @@ class Driver:
         self.listener.bind(self.path)
         self.listener.listen(4)
         self.conn = None
-        self.msgid = 1000
 
     def __enter__(self):
         return self
@@ -57,8 +58,8 @@ class Driver:
 
     def send(self, opt, answer_ms=10000, frozen_ms=5000, msgid=None):
         if msgid is None:
-            self.msgid += 1
-            msgid = self.msgid
+            Driver.msgid += 1
+            msgid = Driver.msgid
         self.conn.send(struct.pack("<IIQII40x", opt, 0, msgid, answer_ms,
                                    frozen_ms))
         return msgid
