@@ -34,6 +34,8 @@ struct program {
 	/* as last said */
 	bool guest;
 	enum host_ic_state state[HOST_N_ICS];
+	bool frozen;
+	uint64_t frozen_at_ms;
 	uint64_t violations;
 };
 
@@ -75,6 +77,23 @@ static void say_state(struct program *p, enum host_ic_id id)
 		log_info("%s: %s", host_ic_name(id), host_ic_state_name(s));
 }
 
+static void say_frozen(struct program *p)
+{
+	bool frozen = host_vss_frozen(host_vss_of(p->host), NULL);
+	uint64_t now = host_now_ms(p->host);
+
+	if (frozen == p->frozen)
+		return;
+	p->frozen = frozen;
+	if (frozen) {
+		p->frozen_at_ms = now;
+		log_info("vss: the guest is frozen");
+	} else {
+		log_info("vss: the guest was frozen for %.3f s",
+			 (double)(now - p->frozen_at_ms) / 1000);
+	}
+}
+
 static void on_changed(void *arg)
 {
 	struct program *p = arg;
@@ -91,6 +110,7 @@ static void on_changed(void *arg)
 	}
 	for (enum host_ic_id id = 0; id < HOST_N_ICS; id++)
 		say_state(p, id);
+	say_frozen(p);
 	say_violations(p);
 }
 

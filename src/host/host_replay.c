@@ -143,6 +143,26 @@ static bool kvp_differs(char *text, size_t len, const struct host_ic_msg *a,
 	return false;
 }
 
+static bool vss_differs(char *text, size_t len, const struct host_ic_msg *a,
+			const struct host_ic_msg *b,
+			const struct host_ic_msg *asked)
+{
+	static struct host_vss_msg x, y;	/* large; one thread */
+	struct rd r = rd_of(asked->body, asked->body_len);
+	const char *why = "";
+
+	x = y = (struct host_vss_msg){ .op = rd_u8(&r) };
+	if (a->status != HV_S_OK ||
+	    host_vss_get(&x, a->body, a->body_len, false, &why) < 0)
+		return false;		/* statuses were compared */
+	if (host_vss_get(&y, b->body, b->body_len, false, &why) < 0)
+		return say(text, len, "%s", why);
+	if (x.flags != y.flags)
+		return say(text, len, "flags of %s: 0x%x then, 0x%x now",
+			   host_vss_op_name(x.op), x.flags, y.flags);
+	return false;
+}
+
 bool host_replay_differs(char *text, size_t text_len,
 			 const struct host_trace_line *was,
 			 const struct host_trace_line *request,
@@ -164,10 +184,13 @@ bool host_replay_differs(char *text, size_t text_len,
 		return true;
 	if (a.type == HV_IC_NEGOTIATE)
 		return choices_differ(text, text_len, &a, &b);
-	if (a.type != HV_IC_KVP || !request ||
+	if (!request ||
 	    host_ic_get(&asked, request->data, request->len, &why) < 0)
 		return false;
-	return kvp_differs(text, text_len, &a, &b, &asked);
+	if (a.type == HV_IC_KVP)
+		return kvp_differs(text, text_len, &a, &b, &asked);
+	return a.type == HV_IC_VSS &&
+		vss_differs(text, text_len, &a, &b, &asked);
 }
 
 /* Walking ---------------------------------------------------------------- */

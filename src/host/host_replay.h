@@ -13,6 +13,7 @@
  *   pool 2     key and type; values are facts about the machine
  *   pool 1     that there is a record; its keys carry boot times and ids
  *   IP         that it can be read
+ *   backups    the flags of check and dm-info
  */
 #ifndef HOST_REPLAY_H
 #define HOST_REPLAY_H

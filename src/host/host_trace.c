@@ -8,6 +8,7 @@
 
 #include "host/host_ic_wire.h"
 #include "host/host_kvp_wire.h"
+#include "host/host_vss_wire.h"
 
 enum { TRACE_VERSION = 1, TRACE_DATA_MAX = 65536 };
 
@@ -342,6 +343,44 @@ static void print_kvp(FILE *out, const struct host_ic_msg *ic,
 		print_ip(out, &m, to_guest);
 }
 
+static void print_vss_request(FILE *out, const struct host_ic_msg *ic)
+{
+	struct host_vss_msg m;
+	char set[GUID_TEXT];
+	const char *why = "";
+
+	if (host_vss_peek(&m, ic->body, ic->body_len, &why) < 0)
+		fprintf(out, "%s (%s)", host_vss_op_name(m.op), why);
+	else if (m.op == VSS_FREEZE || m.op == VSS_AUTO_RECOVER)
+		fprintf(out, "%s type %u flags 0x%x, %u LUNs",
+			host_vss_op_name(m.op), m.backup_type, m.flags,
+			m.n_luns);
+	else if (m.op == VSS_CREATE || m.op == VSS_DELETE)
+		fprintf(out, "%s %s", host_vss_op_name(m.op),
+			guid_text(set, &m.set));
+	else if (m.op < VSS_N_OPS)
+		fprintf(out, "%s", host_vss_op_name(m.op));
+	else
+		fprintf(out, "operation %u", m.op);
+}
+
+static void print_vss_answer(FILE *out, const struct host_ic_msg *ic,
+			     const struct host_ic_msg *asked)
+{
+	struct rd r = rd_of(asked->body, asked->body_len);
+	struct host_vss_msg m = { .op = rd_u8(&r) };
+	const char *why = "";
+
+	fprintf(out, "%s: %s", host_vss_op_name(m.op),
+		host_status_name(ic->status));
+	if (ic->status != HV_S_OK)
+		return;
+	if (host_vss_get(&m, ic->body, ic->body_len, false, &why) < 0)
+		fprintf(out, " (%s)", why);
+	else if (m.op == VSS_HOT_BACKUP || m.op == VSS_GET_DM_INFO)
+		fprintf(out, " flags 0x%x", m.flags);
+}
+
 static void print_ic(FILE *out, const struct host_trace_line *l,
 		     const struct host_trace_line *request)
 {
@@ -361,6 +400,10 @@ static void print_ic(FILE *out, const struct host_trace_line *l,
 		print_versions(out, &m);
 	else if (m.type == HV_IC_KVP)
 		print_kvp(out, &m, &asked, l->to_guest);
+	else if (m.type == HV_IC_VSS && l->to_guest)
+		print_vss_request(out, &m);
+	else if (m.type == HV_IC_VSS)
+		print_vss_answer(out, &m, &asked);
 	else
 		fprintf(out, "type %u status %s", m.type,
 			host_status_name(m.status));

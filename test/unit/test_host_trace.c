@@ -262,6 +262,57 @@ static void a_packet_prints_as_what_it_means(void **state)
 	assert_non_null(strstr(out, "too short"));
 }
 
+/* A freeze with two LUNs, or a check whose answer has flags 5. */
+static void make_vss_pair(struct pair *p, uint8_t op)
+{
+	size_t body = op == 5 ? 6260 : 12;
+
+	*p = (struct pair){ 0 };
+	body = body > sizeof(p->asked) - 28 ? sizeof(p->asked) - 28 : body;
+	fake_head(p->asked, 5, 3, 7, body, 0, 1);
+	fake_head(p->was, 5, 3, 7, 12, 0, 1);
+	fake_head(p->now, 5, 3, 7, 12, 0, 1);
+	p->asked[28] = p->was[28] = p->now[28] = op;
+	p->was[36] = p->now[36] = 5;
+	if (op == 5)
+		p->asked[28 + 16] = 2;
+	p->request = (struct host_trace_line){ .data = p->asked, .type = 6,
+					       .len = 28 + body,
+					       .to_guest = true };
+	p->then = (struct host_trace_line){ .type = 6, .data = p->was,
+					    .len = 40 };
+	p->packet = (struct packet){ .type = 6, .data = p->now, .len = 40 };
+}
+
+static void backups_print_and_compare_too(void **state)
+{
+	char out[300];
+	struct pair p;
+
+	(void)state;
+	make_vss_pair(&p, 2);
+	print(out, sizeof(out), &p.request, NULL);
+	assert_non_null(strstr(out, "->  check [xact 1"));
+	print(out, sizeof(out), &p.then, &p.request);
+	assert_non_null(strstr(out, "<-  check: ok flags 0x5 ["));
+	assert_false(differs(&p));
+	p.now[36] = 4;
+	assert_true(differs(&p));
+	make_vss_pair(&p, 5);
+	print(out, sizeof(out), &p.request, NULL);
+	assert_non_null(strstr(out, "->  freeze type 0 flags 0x0, 2 LUNs ["));
+	p.asked[28 + 17] = 9;
+	print(out, sizeof(out), &p.request, NULL);
+	assert_non_null(strstr(out, "->  freeze (more LUNs than"));
+	p.now[36] = 4;
+	assert_false(differs(&p));	/* not freeze's to say */
+	p.now[20] = 5;
+	assert_true(differs(&p));
+	make_vss_pair(&p, 77);
+	print(out, sizeof(out), &p.request, NULL);
+	assert_non_null(strstr(out, "->  operation 77 ["));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +326,7 @@ int main(void)
 		cmocka_unit_test(what_belongs_to_a_machine_is_masked),
 		cmocka_unit_test(another_choice_differs),
 		cmocka_unit_test(a_packet_prints_as_what_it_means),
+		cmocka_unit_test(backups_print_and_compare_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
