@@ -16,7 +16,7 @@
 #include "host/host_ctl_state.h"
 #include "host/host_json.h"
 
-enum { WORDS_AGAIN_MS = 100, ERROR_PATIENCE_MS = 1500,
+enum { WORDS_AGAIN_MS = 100, ERROR_PATIENCE_MS = 1000,
        RESULT_PATIENCE_MS = 500 };
 
 static const char last_error[] = "VSS.LastError";
@@ -182,6 +182,18 @@ static void on_progress(void *arg, const struct host_vss_took *t)
 	ctl_reply(cl->conn, j);		/* it may leave: client_left() */
 }
 
+/* Has the guest had a part in it that it could say something about? */
+static bool guests_doing(const struct host_vss_verdict *v)
+{
+	if (v->outcome == HOST_VSS_PRODUCTION)
+		return true;
+	for (unsigned i = 0; i < v->n; i++) {
+		if (v->step[i].err < 0 || v->step[i].status != HV_S_OK)
+			return true;
+	}
+	return false;
+}
+
 static void on_verdict(void *arg, const struct host_vss_verdict *v)
 {
 	struct client *cl = arg;
@@ -195,11 +207,10 @@ static void on_verdict(void *arg, const struct host_vss_verdict *v)
 	cl->wanted = failed ? last_error : last_result;
 	cl->until_ms = loop_now_ms(l) + (failed ? ERROR_PATIENCE_MS :
 					 RESULT_PATIENCE_MS);
-	/* Nothing came to the guest: its words are about something else. */
-	if (v->n == 0 || v->outcome == HOST_VSS_ABANDONED)
-		tell_verdict(cl);
-	else
+	if (guests_doing(v))
 		ask_word(cl, cl->wanted, heard);
+	else
+		tell_verdict(cl);
 }
 
 static void client_left(void *arg, struct ctl_conn *c)
