@@ -207,13 +207,18 @@ def answers_without_a_question_end_a_client_at_last(m, good):
     bad.close()
 
 
-def a_client_that_never_reads_is_named(m, good):
+def deaf_client(m):
     """Errors that it causes fill its queue, so that it cannot be asked."""
-    bad, before = Client(m, "deaf"), ctl(m, "status")["vss"]["late_answers"]
+    deaf, before = Client(m, "deaf"), ctl(m, "status")["vss"]["late_answers"]
     for i in range(1000):
-        bad.send(HELLO, text="deaf")
-        bad.send(THAW, OK, i)
+        deaf.send(HELLO, text="deaf")
+        deaf.send(THAW, OK, i)
     wait_for(lambda: ctl(m, "status")["vss"]["late_answers"] == before + 1000)
+    return deaf
+
+
+def a_client_that_never_reads_is_named(m, good):
+    deaf = deaf_client(m)
     snapshot = Snapshot(m)
     outcome = snapshot.outcome()
     assert outcome != "production", outcome
@@ -222,7 +227,7 @@ def a_client_that_never_reads_is_named(m, good):
     assert record["why"] == "deaf: could not be asked", record
     steps = record["applications"][-1]["steps"]
     assert steps[-1]["outcome"] == "unreached", record
-    bad.close()
+    deaf.close()
     # Whoever was asked before it: nothing was frozen, so nothing is told.
     good.expect(CHECK)
 
@@ -258,6 +263,16 @@ def one_that_never_answers_is_let_pass(m, good):
     assert last(m)["result"] == "file-system", last(m)
     assert last(m)["why"] == "silent: no answer in time", last(m)
     bad.close()
+
+
+def a_client_that_never_reads_is_let_pass(m, good):
+    deaf = deaf_client(m)
+    snapshot = Snapshot(m)
+    take_part(good)
+    assert snapshot.outcome() == "production"
+    assert last(m)["result"] == "file-system", last(m)
+    assert last(m)["why"] == "deaf: could not be asked", last(m)
+    deaf.close()
 
 
 def a_thousand_take_part_and_one_more_is_refused(m, good):
@@ -398,7 +413,9 @@ application-device-mode = 0660
 application-device-group = {group.gr_name}
 """) as m:
         FsDaemon(m)
-        one_that_never_answers_is_let_pass(m, Client(m, "good"))
+        good = Client(m, "good")
+        one_that_never_answers_is_let_pass(m, good)
+        a_client_that_never_reads_is_let_pass(m, good)
         only_those_who_may_can_open(m, group.gr_gid)
     bad_budgets_end_the_start(build)
 
