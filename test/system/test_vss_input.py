@@ -95,6 +95,28 @@ class FsDaemon(threading.Thread):
             self.client.send(got[0], OK, got[2])
 
 
+class LinuxDaemon(FsDaemon):
+    """The same in hv_utils' form, on hv_vss."""
+    REGISTER1 = bytes([129]) + bytes(11)
+
+    def __init__(self, m):
+        threading.Thread.__init__(self, daemon=True)
+        self.s = Client(m, node="hv_vss").s
+        self.s.send(self.REGISTER1)
+        assert self.s.recv(64) == struct.pack("<I", 129)
+        self.asked = []
+        self.start()
+
+    def run(self):
+        while True:
+            got = self.s.recv(64)
+            if not got:
+                return
+            assert len(got) == 12, got
+            self.asked.append(got[0])
+            self.s.send(bytes(12))      # the status, over the operation
+
+
 class Snapshot:
     """hvhost vss snapshot, beside us; hold: until thaw()."""
     def __init__(self, m, hold=False):
@@ -330,6 +352,22 @@ def there_is_one_daemon(m):
         second.close()
 
 
+def the_linux_form_is_the_same_daemon(m, good, daemon):
+    daemon.client.s.shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: not ctl(m, "status")["vss"]["daemon"])
+    rubbish = Client(m, node="hv_vss")
+    rubbish.s.send(b"no registration")
+    assert rubbish.receive() is None
+    linux = LinuxDaemon(m)
+    there_is_one_daemon(m)
+    assert ctl(m, "status")["vss"]["daemon"]["form"] == "linux"
+    snapshot = Snapshot(m)
+    take_part(good)
+    assert snapshot.outcome() == "production"
+    assert last(m)["result"] == "application", last(m)
+    assert linux.asked == [2, 5, 6]     # check, freeze, thaw
+
+
 def nothing_is_logged_while_frozen(m, good):
     """And KVP goes on: its daemon leaves and comes back, a key is set."""
     snapshot = Snapshot(m, hold=True)
@@ -412,10 +450,11 @@ silent-application = go-on
 application-device-mode = 0660
 application-device-group = {group.gr_name}
 """) as m:
-        FsDaemon(m)
+        daemon = FsDaemon(m)
         good = Client(m, "good")
         one_that_never_answers_is_let_pass(m, good)
         a_client_that_never_reads_is_let_pass(m, good)
+        the_linux_form_is_the_same_daemon(m, good, daemon)
         only_those_who_may_can_open(m, group.gr_gid)
     bad_budgets_end_the_start(build)
 
