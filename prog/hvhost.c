@@ -20,7 +20,7 @@ static const struct hvhost_verb verbs[] = {
 	{ "kvp", "VERB ...", "exchange key-value data with the guest",
 	  hvhost_kvp },
 	{ "vss", "VERB ...", "back the guest up while it runs", hvhost_vss },
-	{ "wait", "STATE ...", "until the guest, open, ready, pushed, idle or gone",
+	{ "wait", "STATE ...", "until the guest, ready, pushed, frozen, ...",
 	  hvhost_wait },
 	{ "rescind", "SERVICE", "take a service's device away",
 	  hvhost_rescind },

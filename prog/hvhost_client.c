@@ -259,14 +259,15 @@ static int call_when_there(const char *path, json_t *request, int timeout_ms,
 static bool is_state(const char *name)
 {
 	static const char *const states[] = {
-		"guest", "open", "ready", "pushed", "idle", "gone",
+		"guest", "open", "ready", "pushed", "idle", "gone", "frozen",
+		"thawed",
 	};
 
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		if (!strcmp(states[i], name))
 			return true;
 	fprintf(stderr, "hvhost wait: no state '%s'; there are guest, open, "
-		"ready, pushed, idle and gone\n", name);
+		"ready, pushed, idle, gone, frozen and thawed\n", name);
 	return false;
 }
 
@@ -280,7 +281,8 @@ int hvhost_wait(int argc, char **argv)
 		{ 0 },
 	};
 	const struct options_text text = {
-		"hvhost wait", "guest|open|ready|pushed|idle|gone [SERVICE]",
+		"hvhost wait", "guest|open|ready|pushed|idle|gone|frozen|thawed "
+		"[SERVICE]",
 		"wait for the host to be there and the guest to get that far;"
 		" with kvp unless told otherwise",
 	};

@@ -280,7 +280,7 @@ static void tell_host(struct snapshot *s, const char *failed)
 }
 
 /* In the child. With --json our output is JSON and nothing else. */
-static void run_work(const struct snapshot *s)
+static void run_work(const struct snapshot *s, pid_t parent)
 {
 	char *const shell[] = { (char *)"sh", (char *)"-c",
 				(char *)s->o.exec, NULL };
@@ -288,6 +288,8 @@ static void run_work(const struct snapshot *s)
 
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(127);		/* it died before that */
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	if (s->o.json)
 		dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -298,10 +300,12 @@ static void run_work(const struct snapshot *s)
 
 static void start_work(struct snapshot *s)
 {
+	pid_t parent = getpid();
+
 	fflush(stdout);
 	s->child = fork();
 	if (s->child == 0)
-		run_work(s);
+		run_work(s, parent);
 	if (s->child < 0) {
 		s->child = 0;
 		tell_host(s, "the command could not be started");

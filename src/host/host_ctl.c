@@ -374,12 +374,24 @@ static bool is_pushed(const struct host *h, enum host_ic_id id)
 	return host_kvp_pushed(host_kvp_of(h));
 }
 
+static bool is_frozen(const struct host *h, enum host_ic_id id)
+{
+	(void)id;
+	return host_vss_frozen(host_vss_of(h), NULL);
+}
+
+static bool is_thawed(const struct host *h, enum host_ic_id id)
+{
+	return !is_frozen(h, id);
+}
+
 static const struct {
 	const char *name;
 	bool (*is)(const struct host *h, enum host_ic_id id);
 } waits[] = {
 	{ "guest", is_guest }, { "gone", is_gone }, { "open", host_ic_opened },
 	{ "ready", is_ready }, { "pushed", is_pushed }, { "idle", is_idle },
+	{ "frozen", is_frozen }, { "thawed", is_thawed },
 };
 
 enum { N_WAITS = sizeof(waits) / sizeof(waits[0]) };

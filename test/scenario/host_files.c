@@ -3,7 +3,7 @@
  * when the file says so. The file system's and an application's part of a
  * backup is played (vss_guest.h). What hvhost would print goes to stdout.
  *
- *   host_files FILE...
+ *   host_files [--seed N] FILE...
  */
 #include <errno.h>
 #include <ftw.h>
@@ -272,14 +272,16 @@ static void on_guest(void *arg, const json_t *guest)
 	vss_guest_be(g->vss, guest);
 }
 
-static int start_host(struct rig *g, const struct host_scenario *s)
+static int start_host(struct rig *g, const struct host_scenario *s,
+		      uint64_t seed)
 {
 	const struct host_cfg cfg = {
 		.profile = host_scenario_profile(s), .path = g->path,
 		.vm_name = "rig",
 	};
 	const struct host_run_cfg run = { .step = on_step, .done = on_done,
-					  .guest = on_guest, .arg = g };
+					  .guest = on_guest, .seed = seed,
+					  .arg = g };
 
 	g->host = host_new(g->loop, &cfg);
 	if (!g->host)
@@ -294,7 +296,8 @@ static void serve(struct rig *g)
 {
 	while (!g->over) {
 		if (loop_once(g->loop, false) > 0 || daemon_answers(g) ||
-		    vss_guest_answers(g->vss) || open_again(g) || host_run_idle(g->run))
+		    vss_guest_answers(g->vss) || open_again(g) ||
+		    host_run_idle(g->run))
 			continue;
 		loop_advance(g->loop, 0);	/* what is due now */
 		if (!g->over && loop_once(g->loop, false) == 0)
@@ -320,7 +323,7 @@ static void print_violations(const struct rig *g)
 		printf("  violation: %s\n", v->text);
 }
 
-static bool run_file(const char *file)
+static bool run_file(const char *file, uint64_t seed)
 {
 	struct host_scenario *s;
 	struct rig g = { .dir = "/tmp/host_files.XXXXXX" };
@@ -337,14 +340,17 @@ static bool run_file(const char *file)
 	snprintf(g.path, sizeof(g.path), "%s/vmbus", g.dir);
 	g.loop = loop_new(LOOP_VIRTUAL);
 	g.vss = vss_guest_new(g.loop);
-	if (start_host(&g, s) < 0 || start_guest(&g) < 0)
+	if (start_host(&g, s, seed) < 0 || start_guest(&g) < 0)
 		printf("  cannot start: %s\n", strerror(errno));
 	else
 		serve(&g);
 	if (g.passed && !vss_guest_comes_to_rest(g.vss))
 		g.passed = false;
-	if (!g.passed)
+	if (!g.passed) {
 		print_violations(&g);
+		printf("  --seed %llu\n", g.run ? (unsigned long long)
+		       host_run_seed(g.run) : 0);
+	}
 	bus_free(g.bus);
 	kvp_free(g.kvp);
 	vss_guest_free(g.vss);
@@ -359,9 +365,11 @@ static bool run_file(const char *file)
 
 int main(int argc, char **argv)
 {
+	bool seeded = argc > 2 && !strcmp(argv[1], "--seed");
+	uint64_t seed = seeded ? strtoull(argv[2], NULL, 0) : 0;
 	bool all = argc > 1;
 
-	for (int i = 1; i < argc; i++)
-		all = run_file(argv[i]) && all;
+	for (int i = seeded ? 3 : 1; i < argc; i++)
+		all = run_file(argv[i], seed) && all;
 	return all ? 0 : 1;
 }

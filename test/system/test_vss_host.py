@@ -140,6 +140,7 @@ def a_client_that_dies_takes_the_snapshot_along(m, fs, app):
         app.wait_for("thaw")
         p.stdout.read()             # until its command is gone as well
         p.stdout.close()
+        m.hvhost("wait", "thawed")
         m.hvhost("wait", "idle", "vss")
         last = status(m)
         assert not last["frozen"], last
