@@ -125,7 +125,6 @@ static void put_numbers(struct hv_vss_record *r, uint32_t a, uint32_t b)
 
 	wr_le32(&w, a);
 	wr_le32(&w, b);
-	wr_zero(&w, w.left);
 }
 
 void vss_record_budget(const struct hv_vss_record *r, uint32_t *answer_ms,
@@ -137,21 +136,22 @@ void vss_record_budget(const struct hv_vss_record *r, uint32_t *answer_ms,
 void vss_record_set_budget(struct hv_vss_record *r, uint32_t answer_ms,
 			   uint32_t frozen_ms)
 {
+	memset(r->reserved, 0, RESERVED);
 	put_numbers(r, answer_ms, frozen_ms);
 }
 
 void vss_record_note(const struct hv_vss_record *r, uint32_t *phase,
 		     uint32_t *took_ms, char part[40])
 {
-	get_numbers(r, phase, took_ms);
 	vss_text_get(part, r->reserved + 8, HV_VSS_NOTE_TEXT_MAX + 1);
+	get_numbers(r, phase, took_ms);
 }
 
 void vss_record_set_note(struct hv_vss_record *r, uint32_t phase,
 			 uint32_t took_ms, const char *part)
 {
-	put_numbers(r, phase, took_ms);
 	put_text(r->reserved + 8, part, HV_VSS_NOTE_TEXT_MAX + 1);
+	put_numbers(r, phase, took_ms);
 }
 
 /* Linux form ------------------------------------------------------------- */
