@@ -74,6 +74,8 @@ check include-rules-notice tools/check-includes.sh --self-test
 check no-sleeps tools/check-sleeps.sh
 check defects tools/check-defects.sh
 check defects-notice tools/check-defects.sh --self-test
+check vss-table tools/check-fsm.sh
+check vss-table-notice tools/check-fsm.sh --self-test
 check manual-pages tools/check-man.sh
 check hyperv-off switched_off
 
