@@ -451,6 +451,24 @@ static json_t *counters_json(const struct service *s)
 			 "failed", (json_int_t)v.app_failed);
 }
 
+/* In short: it has its whole record when it ends. */
+static json_t *backup_json(const struct service *s)
+{
+	json_t *r = vss_backups_current(s->backups), *o;
+	json_int_t began_us = json_integer_value(json_object_get(r, "at_us"));
+
+	if (!r)
+		return json_null();
+	o = json_pack("{s:O, s:O, s:O, s:I}",
+		      "id", json_object_get(r, "id"), "began_with",
+		      json_object_get(json_array_get(json_object_get(r, "host"),
+						     0), "op"),
+		      "started", json_object_get(r, "started"), "running_ms",
+		      (json_int_t)loop_now_ms(s->loop) - began_us / 1000);
+	json_decref(r);
+	return o;
+}
+
 static json_t *status(void *arg, json_t *channel)
 {
 	struct service *s = arg;
@@ -458,14 +476,13 @@ static json_t *status(void *arg, json_t *channel)
 			      vss_state_name(vss_state_get(s->vss)),
 			      "daemon", daemon_json(s));
 	json_t *counters = counters_json(s);
-	json_t *backup = vss_backups_current(s->backups);
 
 	json_object_update(o, channel);
 	json_object_update(o, counters);
 	json_decref(channel);
 	json_decref(counters);
 	json_object_set_new(o, "applications", applications_json(s));
-	json_object_set_new(o, "backup", backup ? backup : json_null());
+	json_object_set_new(o, "backup", backup_json(s));
 	return o;
 }
 

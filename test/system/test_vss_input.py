@@ -375,7 +375,7 @@ def nothing_is_logged_while_frozen(m, good):
         good.answer(opt)
     wait_for(lambda: ctl(m, "status")["vss"]["state"] == "frozen")
     assert ctl(m, "status")["vss"]["applications"][0]["holding"]
-    assert ctl(m, "status")["vss"]["backup"]["host"][0]["op"] == "freeze"
+    assert ctl(m, "status")["vss"]["backup"]["began_with"] == "freeze"
     m.daemon.terminate()
     m.daemon.wait(BUDGET)
     m.daemon = m.start_daemon()
