@@ -108,6 +108,39 @@ def second_namespace(box, driver):
     assert status == FAIL and "confine" in why, why
 
 
+RULES = """[vss-rules]
+skip = source /dev/null
+sync-only = path /b
+veto = path /bound
+veto = type no-such*
+"""
+
+
+def rules_and_vetoes(box, driver):
+    """A rule on any mount point decides; who vetoes is named everywhere."""
+    box.write("/etc/rules.conf", RULES)
+    daemon = box.start_until("registered with the driver", "hv_vss_daemon",
+                             "-n", "-c", "/etc/rules.conf", "--confine",
+                             box.confine)
+    driver.accept()
+    said, by_path = plan(box)
+    assert said["file_systems"][0]["path"] == "/data"
+    assert by_path["/data"]["reason"] == "rule: path /bound"
+    assert by_path["/b"]["action"] == "sync-only"
+    assert said["summary"] == "A backup would be refused: /data " \
+        "(rule: path /bound).", said["summary"]
+    for question in (CHECK, FREEZE):
+        status, why = driver.ask(question)
+        assert status == FAIL and "/data" in why, why
+    assert not box.any_frozen()
+    stop(daemon)
+
+
+def stop(daemon):
+    daemon.terminate()
+    wait_for(lambda: daemon.poll() is not None)
+
+
 def main(build):
     if "btrfs" not in filesystems("btrfs") or "xfs" not in filesystems("xfs"):
         sys.exit(77)
@@ -124,8 +157,12 @@ def main(build):
             table_is_for_people(box)
             kernel_does_it(box, driver, loops)
             second_namespace(box, driver)
-            daemon.terminate()
-            wait_for(lambda: daemon.poll() is not None)
+            stop(daemon)
+        box.end_kept()
+        for where in ("/still", "/deep", "/inner"):
+            box.umount(where)
+        with Driver(box) as driver:
+            rules_and_vetoes(box, driver)
 
 
 if __name__ == "__main__":

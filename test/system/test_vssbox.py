@@ -100,6 +100,16 @@ def ends_with_its_test(build):
     signal.alarm(0)
 
 
+def ends_without_its_init(build):
+    """Process 1 is killed, and cannot thaw what it leaves."""
+    with Box(build, disks=[("ext4", "/data"), ("ext4", "/more")]) as box:
+        box.freeze("/data")
+        box.freeze("/")
+        os.kill(box.pid, signal.SIGKILL)
+        directory = box.dir
+    assert not loops_on(directory) and not os.path.exists(directory)
+
+
 def main(build):
     disks = [(fs, where) for fs, where in
              (("ext4", "/data"), ("xfs", "/x"), ("btrfs", "/b"))
@@ -117,6 +127,7 @@ def main(build):
         assert not loops_on(directory), loops_on(directory)
         assert not os.path.exists(directory)
     ends_with_its_test(build)
+    ends_without_its_init(build)
 
 
 if __name__ == "__main__":

@@ -596,6 +596,14 @@ class Box:
         """Mount it in another mount namespace, inside the same box."""
         self._keep("mount-elsewhere", source, target, fs)
 
+    def end_kept(self):
+        """End other namespaces; their file systems and the loop devices that
+        are not mounted here go with that."""
+        for child in self.left_behind:
+            child.helper.kill()
+            child.wait(BUDGET)
+        self.left_behind.clear()
+
     def _keep(self, *verb):
         """Do something that lasts as long as its process; its first line."""
         child = subprocess.Popen(
