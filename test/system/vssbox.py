@@ -448,18 +448,24 @@ class Box:
                                  daemon=True).start()
         return child
 
-    def start_until(self, words, *argv, env=None):
-        """Start a program and wait until its log has these words."""
+    def start_until(self, words, *argv, env=None, timeout=60):
+        """Start a program and wait until its log has these words; one that
+        does not say them in time is killed."""
         child = self.popen(*argv, env=env, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT)
+        patience = threading.Timer(timeout, child.kill)
+        patience.daemon = True
+        patience.start()
         for line in child.stdout:
             self._note(line)
             if words.encode() in line:
+                patience.cancel()
                 threading.Thread(target=self._drain, args=[child.stdout],
                                  daemon=True).start()
                 return child
-        raise AssertionError(f"{argv[0]} ended before it said '{words}': "
-                             f"{self.log()}")
+        patience.cancel()
+        raise AssertionError(f"{argv[0]} ended, or was ended, before it said "
+                             f"'{words}': {self.log()}")
 
     def _drain(self, pipe):
         for line in pipe:
