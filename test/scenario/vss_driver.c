@@ -479,6 +479,59 @@ static void frozen_once_is_enough(void **state)
 	assert_int_equal(g->last_ended.result, VSS_APP_CONSISTENT);
 }
 
+/* Each gives up the one before it. */
+static void a_host_in_a_hurry_is_answered_in_order(void **state)
+{
+	static const uint8_t ops[] = { VSS_HOT_BACKUP, VSS_FREEZE, VSS_FREEZE,
+				       VSS_GET_DM_INFO, VSS_THAW };
+	const struct host_fault no_wait = { .no_wait = 1 };
+	struct vss_rig *g = *state;
+	uint8_t body[12] = { 0 };
+
+	for (size_t i = 0; i < sizeof(ops); i++) {
+		body[0] = ops[i];
+		assert_int_equal(host_ic_ask(g->line.host_ic, body,
+					     sizeof(body), &no_wait, NULL,
+					     NULL), 0);
+	}
+	rig_settle(g);
+	expect_events(g, "check? a:check check=fail [failed] "
+		      "freeze? a:freeze a:abort freeze=fail [failed] "
+		      "freeze? a:freeze a:abort freeze=fail [failed] "
+		      "get-dm-info? get-dm-info=ok thaw? thaw=ok");
+	assert_int_equal(host_ic_stats_get(g->line.host_ic)->answered, 5);
+	g->line.violations = 0;	/* the host notes what it provoked itself */
+}
+
+/* A request that cannot be read is a sign of the same. */
+static void nonsense_behind_a_freeze_gives_it_up_too(void **state)
+{
+	const struct host_fault no_wait = { .no_wait = 1 };
+	const uint8_t body[4] = { VSS_THAW };
+	struct vss_rig *g = *state;
+
+	host_asks(g, VSS_FREEZE);
+	host_sends(g, body, sizeof(body), &no_wait);
+	expect(g, "a:freeze a:abort freeze=fail thaw=80070057");
+	g->line.violations = 0;
+}
+
+static void answers_to_what_was_given_up_are_late(void **state)
+{
+	struct vss_rig *g = *state;
+
+	host_asks(g, VSS_HOT_BACKUP);
+	host_asks_at_once(g, VSS_THAW);
+	assert_int_equal(says_yes(app_of(g, "a")), -ESTALE);
+	host_asks(g, VSS_HOT_BACKUP);
+	says_yes(app_of(g, "a"));
+	host_asks_at_once(g, VSS_THAW);
+	g->events_trace[0] = '\0';
+	says_yes(&g->fs);
+	expect_events(g, "");
+	g->line.violations = 0;
+}
+
 /* Negotiation ------------------------------------------------------------ */
 
 static void each_version_works(void **state)
@@ -990,6 +1043,46 @@ static void a_daemon_that_thawed_by_itself_says_so(void **state)
 	assert_int_equal(s.app_failed, 1);
 }
 
+static void the_window_begins_when_all_is_frozen(void **state)
+{
+	struct vss_rig *g = *state;
+	struct vss_stats s;
+
+	host_asks(g, VSS_FREEZE);
+	says_yes(app_of(g, "a"));
+	rig_advance(g, 50000);
+	says_yes(&g->fs);
+	rig_advance(g, 59999);
+	expect(g, "a:freeze fs:freeze freeze=ok");
+	rig_advance(g, 1);
+	expect(g, "fs:abort");
+	assert_int_equal(g->ended, 0);
+	says_yes(&g->fs);
+	expect(g, "a:abort");
+	assert_string_equal(g->ended_why, "the host did not thaw in time");
+	vss_stats_get(g->vss, &s);
+	assert_int_equal(s.window, 1);
+}
+
+/* While it freezes it has an answer to give, and that is what counts. */
+static void a_thaw_of_its_own_before_its_answer_is_not_the_answer(void **state)
+{
+	struct vss_rig *g = *state;
+	struct hv_vss_record own;
+
+	host_asks(g, VSS_FREEZE);
+	says_yes(app_of(g, "a"));
+	own = g->fs.asked;
+	own.opt = HV_VSS_ABORT;
+	own.status = HV_VSS_FAIL;
+	client_sends(&g->fs, &own);
+	expect_state(g, VSS_FREEZE_FS);
+	assert_true(vss_may_be_frozen(g->vss));
+	says_no(&g->fs, "the deadline passed");
+	expect(g, "a:freeze fs:freeze a:abort freeze=fail");
+	assert_false(vss_may_be_frozen(g->vss));
+}
+
 /* It crosses the THAW: the answer to that is what counts. */
 static void a_thaw_of_its_own_may_cross_the_hosts(void **state)
 {
@@ -1151,6 +1244,9 @@ int main(void)
 		T(more_disks_than_came_are_refused),
 		T(check_says_flags_5_whatever_the_answer),
 		T(frozen_once_is_enough),
+		T(a_host_in_a_hurry_is_answered_in_order),
+		T(nonsense_behind_a_freeze_gives_it_up_too),
+		T(answers_to_what_was_given_up_are_late),
 		cmocka_unit_test(each_version_works),
 		BARE(the_best_version_is_chosen),
 		cmocka_unit_test(nothing_in_common_is_said_so),
@@ -1175,6 +1271,8 @@ int main(void)
 		BARE(a_linux_status_is_no_registration),
 		BARE(a_registration_that_is_none_is_refused),
 		T(a_daemon_that_thawed_by_itself_says_so),
+		T(the_window_begins_when_all_is_frozen),
+		T(a_thaw_of_its_own_before_its_answer_is_not_the_answer),
 		T(a_thaw_of_its_own_may_cross_the_hosts),
 		T(may_be_frozen_is_said_neither_too_early_nor_for_ever),
 		T(the_observer_can_tell_the_whole_story),
