@@ -30,6 +30,7 @@ SETTINGS = """
 max-applications = 1000
 check-application-timeout = 700ms
 freeze-application-timeout = 700ms
+thaw-timeout = 700ms
 thaw-application-timeout = 700ms
 """
 
@@ -390,6 +391,24 @@ def nothing_is_logged_while_frozen(m, good):
     assert last(m)["result"] == "application", last(m)
 
 
+def a_daemon_that_dies_frozen_ends_the_holding_of_lines(m, good, daemon):
+    """Its guardian thaws by then; so lines come out, and tell of it."""
+    snapshot = Snapshot(m, hold=True)
+    for opt in CHECK, FREEZE:
+        good.answer(opt)
+    wait_for(lambda: ctl(m, "status")["vss"]["state"] == "frozen")
+    daemon.client.s.shutdown(socket.SHUT_RDWR)
+    good.answer(ABORT)
+    gone = "hv_fsvss_dev: process"
+    assert gone not in m.log(), "not held"
+    wait_for(lambda: gone in m.log())
+    assert last(m)["result"] == "failed", last(m)
+    assert last(m)["why"] == "file systems: the daemon is gone", last(m)
+    snapshot.thaw()
+    assert snapshot.outcome() != "production"
+    return FsDaemon(m)
+
+
 def watchers_are_told(m, good):
     """Idle connections make room for each other, not at a watcher's expense."""
     idle = [socket.socket(socket.AF_UNIX) for _ in range(40)]
@@ -430,10 +449,11 @@ def main(build):
         # Only now: hv_utilsd has to see to its own limit.
         resource.setrlimit(resource.RLIMIT_NOFILE, [4096, max(
             4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])])
-        FsDaemon(m)
+        daemon = FsDaemon(m)
         good = Client(m, "good")
         watchers_are_told(m, good)
         nothing_is_logged_while_frozen(m, good)
+        a_daemon_that_dies_frozen_ends_the_holding_of_lines(m, good, daemon)
         there_is_one_daemon(m)
         half_a_record_ends_a_client_and_not_the_backup(m, good)
         a_wrong_msgid_is_refused_and_the_right_one_still_counts(m, good)
