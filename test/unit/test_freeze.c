@@ -113,7 +113,7 @@ static void on_event(void *arg, enum freeze_event ev, const char *why)
 {
 	(void)arg;
 	assert_true(g.n_events < 4);
-	g.events[g.n_events++] = ev;
+	g.events[g.n_events++] = (int)ev;
 	snprintf(g.why, sizeof(g.why), "%s", why);
 }
 
