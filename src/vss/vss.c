@@ -63,6 +63,7 @@ static bool winding_up(const struct vss *v)
 
 static void end_work(struct vss *v);
 static void take_up(struct vss *v);
+static void on_queued(void *arg);
 
 void vss_step(struct vss *v, enum vss_event_kind ev)
 {
@@ -359,6 +360,7 @@ static void tell_asked(struct vss *v)
 static void take_up(struct vss *v)
 {
 	enum vss_event_kind ev = event_of(v);
+	uint64_t given_up = v->request.given_up ? v->request.ticket : 0;
 
 	v->request.hand = HAND_HOLDS;
 	v->request.msgid = vss_next_msgid(v);
@@ -371,6 +373,8 @@ static void take_up(struct vss *v)
 	}
 	assert(rows[v->state][ev].act);
 	vss_step(v, ev);
+	if (given_up && v->request.ticket == given_up)
+		on_queued(v);
 }
 
 /* Operations that ask for nothing. */
@@ -422,6 +426,7 @@ static void on_queued(void *arg)
 {
 	struct vss *v = arg;
 
+	v->request.given_up = v->request.hand == HAND_WAITS;
 	if (v->request.hand == HAND_HOLDS)
 		vss_step_fail(v, VSS_EV_CANCEL, NULL,
 			      "the host did not wait for the answer");

@@ -39,6 +39,7 @@ enum hand { HAND_EMPTY, HAND_HOLDS, HAND_WAITS };
 
 struct request {
 	enum hand hand;			/* WAITS: until what is wound up is */
+	bool given_up;			/* it waited, and another one behind */
 	uint64_t ticket, msgid, asked_ms;
 	struct vss_msg msg;
 	uint8_t body[VSS_SMALL_SIZE];

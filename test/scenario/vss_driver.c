@@ -503,6 +503,30 @@ static void a_host_in_a_hurry_is_answered_in_order(void **state)
 	g->line.violations = 0;	/* the host notes what it provoked itself */
 }
 
+static void what_waited_with_another_behind_was_given_up(void **state)
+{
+	struct vss_rig *g = *state;
+
+	freeze(g);
+	host_asks(g, VSS_THAW);
+	host_asks_at_once(g, VSS_FREEZE);	/* waits in the IC's queue */
+	host_asks_at_once(g, VSS_THAW);
+	expect(g, "fs:thaw");
+	says_yes(&g->fs);
+	says_yes(app_of(g, "a"));
+	expect(g, "a:thaw a:freeze a:abort thaw=ok freeze=fail thaw=ok");
+
+	freeze(g);
+	rig_advance(g, 60000);
+	host_asks(g, VSS_FREEZE);		/* waits in the driver */
+	host_asks_at_once(g, VSS_THAW);
+	expect(g, "fs:abort");
+	says_yes(&g->fs);
+	expect(g, "a:abort a:freeze a:abort freeze=fail thaw=ok");
+	expect_state(g, VSS_IDLE);
+	g->line.violations = 0;
+}
+
 /* A request that cannot be read is a sign of the same. */
 static void nonsense_behind_a_freeze_gives_it_up_too(void **state)
 {
@@ -1245,6 +1269,7 @@ int main(void)
 		T(check_says_flags_5_whatever_the_answer),
 		T(frozen_once_is_enough),
 		T(a_host_in_a_hurry_is_answered_in_order),
+		T(what_waited_with_another_behind_was_given_up),
 		T(nonsense_behind_a_freeze_gives_it_up_too),
 		T(answers_to_what_was_given_up_are_late),
 		cmocka_unit_test(each_version_works),
