@@ -20,7 +20,10 @@
 #include "base/ctl.h"
 #include "hvhost.h"
 
-enum { ASK_MS = 1000000 };	/* the host gives up on the guest before */
+enum {
+	ASK_MS = 1000000,	/* the host gives up on the guest before */
+	TELL_MS = 10000,	/* how often to say that it is frozen still */
+};
 
 struct opts {
 	struct hvhost_args a;
@@ -254,6 +257,8 @@ struct snapshot {
 	sigset_t old_mask;
 	int signals;			/* a signalfd */
 	json_int_t id;
+	bool holding;
+	uint64_t held_at_ms, tell_at_ms;
 	pid_t child;			/* 0: none runs */
 	uint64_t kill_at_ms;
 	bool killed;
@@ -414,6 +419,9 @@ static bool take_line(struct snapshot *s, const json_t *line)
 		print_step(line);
 	if (strcmp(text_of(line, "step"), "hold") != 0)
 		return false;
+	s->holding = !ended;
+	s->held_at_ms = now_ms();
+	s->tell_at_ms = s->held_at_ms + TELL_MS;
 	if (ended) {
 		stop_work(s, SIGKILL);	/* the host did not wait for it */
 	} else {
@@ -461,13 +469,34 @@ static bool take_signals(struct snapshot *s)
 	return false;
 }
 
+/* Until the next thing to do on our own account; -1: there is none. */
 static int wait_ms(const struct snapshot *s)
+{
+	uint64_t now = now_ms(), at = UINT64_MAX;
+
+	if (s->holding)
+		at = s->tell_at_ms;
+	if (s->child && !s->killed && s->kill_at_ms < at)
+		at = s->kill_at_ms;
+	if (at == UINT64_MAX)
+		return -1;
+	return at > now ? (int)(at - now) : 0;
+}
+
+static void time_passed(struct snapshot *s)
 {
 	uint64_t now = now_ms();
 
-	if (!s->child || s->killed)
-		return -1;
-	return s->kill_at_ms > now ? (int)(s->kill_at_ms - now) : 0;
+	if (s->holding && now >= s->tell_at_ms) {
+		fprintf(stderr, "hvhost: the guest is frozen for %llu s so "
+			"far\n", (unsigned long long)
+			((now - s->held_at_ms) / 1000));
+		s->tell_at_ms += TELL_MS;
+	}
+	if (s->child && !s->killed && now >= s->kill_at_ms) {
+		s->killed = true;
+		stop_work(s, SIGKILL);
+	}
 }
 
 static void follow(struct snapshot *s)
@@ -480,10 +509,7 @@ static void follow(struct snapshot *s)
 	while (!take_lines(s)) {
 		int n = poll(p, 2, wait_ms(s));
 
-		if (n == 0 && s->child) {
-			s->killed = true;
-			stop_work(s, SIGKILL);
-		}
+		time_passed(s);
 		if (n > 0 && p[1].revents && take_signals(s))
 			break;
 	}

@@ -128,15 +128,14 @@ static void heard_before(void *arg, const struct host_kvp_result *r)
 		*before(cl, key) = strdup(r->msg->item.value);
 }
 
-static void ask_word(struct client *cl, const char *key, host_kvp_done done)
+static int ask_word(struct client *cl, const char *key, host_kvp_done done)
 {
 	struct host_kvp_msg m = { .op = KVP_GET, .pool = KVP_POOL_GUEST };
 	struct host_kvp *k = host_kvp_of(cl->hc->host);
 
 	m.item.type = KVP_TYPE_STRING;
 	strcpy(m.item.key, key);
-	if (host_kvp_request(k, &m, NULL, done, cl) < 0 && cl->wanted)
-		tell_verdict(cl);	/* without words, then */
+	return host_kvp_request(k, &m, NULL, done, cl);
 }
 
 static void ask_again(void *arg);
@@ -167,7 +166,8 @@ static void ask_again(void *arg)
 {
 	struct client *cl = arg;
 
-	ask_word(cl, cl->wanted, heard);
+	if (ask_word(cl, cl->wanted, heard) < 0)
+		tell_verdict(cl);	/* without words, then */
 }
 
 /* Snapshots -------------------------------------------------------------- */
@@ -208,7 +208,7 @@ static void on_verdict(void *arg, const struct host_vss_verdict *v)
 	cl->until_ms = loop_now_ms(l) + (failed ? ERROR_PATIENCE_MS :
 					 RESULT_PATIENCE_MS);
 	if (guests_doing(v))
-		ask_word(cl, cl->wanted, heard);
+		ask_again(cl);
 	else
 		tell_verdict(cl);
 }
@@ -260,8 +260,8 @@ json_t *host_ctl_vss_snapshot(void *hc, struct ctl_conn *c, json_t *r)
 		return host_ctl_ended(-ENOMEM);
 	*cl = (struct client){ .hc = h, .conn = c, .id = ++h->snapshots };
 	loop_timer_init(&cl->again, host_loop(h->host), ask_again, cl);
-	ask_word(cl, last_error, heard_before);
-	ask_word(cl, last_result, heard_before);
+	(void)ask_word(cl, last_error, heard_before);
+	(void)ask_word(cl, last_result, heard_before);
 	ctl_on_close(c, client_left, cl);
 	cfg.arg = cl;
 	cl->snapshot = host_vss_snapshot(host_vss_of(h->host), &cfg);

@@ -384,11 +384,13 @@ static void step_failed(struct host_vss_snapshot *s, int err, uint32_t status)
 	case HOST_VSS_DM_INFO:
 	case HOST_VSS_RECOVER:
 	case HOST_VSS_COMPLETE:
-	case HOST_VSS_N_STEPS:
 		if (s->hurry)
 			verdict(s, HOST_VSS_FAILED, "%s: %s",
 				step_names[s->at],
 				host_vss_end_name(err, status));
+		break;
+	case HOST_VSS_N_STEPS:
+		break;
 	}
 }
 
@@ -628,8 +630,12 @@ void host_vss_free(struct host_vss *v)
 		loop_timer_cancel(&v->running->timer);
 		free(v->running);
 	}
-	while (v->jobs)
-		free_job(v->jobs);
+	while (v->jobs) {
+		struct job *j = v->jobs;
+
+		v->jobs = j->next;
+		free(j);
+	}
 	free(v);
 }
 

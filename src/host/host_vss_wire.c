@@ -31,9 +31,9 @@ int host_vss_op_parse(uint8_t *op, const char *name)
 	unsigned long n;
 	char *end;
 
-	for (uint8_t i = 0; i < VSS_N_OPS; i++) {
+	for (unsigned i = 0; i < VSS_N_OPS; i++) {
 		if (!strcmp(names[i], name)) {
-			*op = i;
+			*op = (uint8_t)i;
 			return 0;
 		}
 	}
