@@ -126,9 +126,12 @@ bool box_frozen(int dir_fd)
 	 * least. */
 	long long end = now_ms() + 40;
 
-	do {
+	for (;;) {
+		bool last = now_ms() >= end;	/* asked before, not after */
+
 		if (read_updates_atime(dir_fd))
 			return false;
-	} while (now_ms() < end);
-	return true;
+		if (last)
+			return true;
+	}
 }
