@@ -22,6 +22,9 @@
 #include "base/log.h"
 #include "vss/vss_devmsg.h"
 
+#define HOOK_PATH \
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 enum { LINES_MAX = 1000, LINE_CAP = 512 };
 
 enum state { IDLE, CHECKING, FREEZING, HELD, ENDING };
@@ -272,8 +275,7 @@ static unsigned time_for(const struct hookrun *h, unsigned *grace_ms)
 static int run(struct hookrun *h, const struct hook *hook)
 {
 	static const char *const env[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
-		"/sbin:/bin", "HOME=/", "LANG=C", "LC_ALL=C", "SHELL=/bin/sh",
+		HOOK_PATH, "HOME=/", "LANG=C", "LC_ALL=C", "SHELL=/bin/sh",
 		NULL,
 	};
 	const char *argv[] = {
