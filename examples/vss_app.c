@@ -89,7 +89,7 @@ static int serve(struct hv_vss *v, int once)
 		if (r == 1 && once && q.opt >= HV_VSS_THAW)
 			return 0;
 	}
-	printf("%s\n", hv_vss_strerror(r));
+	printf("%s %s\n", hv_vss_strerror(r), hv_vss_reason(v));
 	return 2;
 }
 

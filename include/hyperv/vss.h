@@ -103,6 +103,10 @@ int hv_vss_fd(const struct hv_vss *v);
  * handed out a FREEZE before and no end, *r is an ABORT to act upon. */
 int hv_vss_read(struct hv_vss *v, struct hv_vss_record *r);
 
+/* What the driver last complained about, for people: an answer that it had no
+ * question for, or why it closed the device. "" if it did not. */
+const char *hv_vss_reason(const struct hv_vss *v);
+
 /* Answer it. why (may be NULL) tells people the reason of a failure; it is
  * cut at a character if too long. */
 int hv_vss_answer(struct hv_vss *v, const struct hv_vss_record *question,

@@ -35,6 +35,7 @@ struct client {
 	struct loop_timer retry;
 	unsigned retry_ms;
 	int said;			/* the last trouble that was logged */
+	bool said_reason;		/* ... and the driver's complaint */
 };
 
 static void start(struct client *c);
@@ -103,6 +104,16 @@ static void lost(struct client *c)
 	try_later(c);
 }
 
+static void say_reason(struct client *c)
+{
+	const char *reason = hv_vss_reason(c->vss);
+
+	if (*reason && !c->said_reason)
+		log_warn("the driver closed the device: %s; trying again",
+			 reason);
+	c->said_reason |= *reason != '\0';
+}
+
 static void on_readable(void *arg, unsigned events)
 {
 	struct client *c = arg;
@@ -113,7 +124,11 @@ static void on_readable(void *arg, unsigned events)
 	if (r == 1) {
 		c->retry_ms = RETRY_MIN_MS;
 		c->said = 0;
+		c->said_reason = false;
 	} else if (r < 0) {
+		/* Not in the middle of a backup: a log may be frozen. */
+		if (q.opt != HV_VSS_ABORT)
+			say_reason(c);
 		lost(c);
 	}
 	if (r == 1 || (r < 0 && q.opt == HV_VSS_ABORT))

@@ -51,7 +51,7 @@ struct hookrun {
 	enum hook_phase ending;		/* HOOK_THAW or HOOK_FAIL */
 	bool over;			/* the end came while a hook ran */
 	struct hv_vss_record q;		/* to be answered; opt 0: none is */
-	struct hv_vss_record noted;	/* the backup that notes are about */
+	struct hv_vss_record noted;	/* the last one, answered or not */
 	uint64_t deadline_ms;		/* of q; 0: none */
 	struct proc *proc;		/* the one that runs */
 	struct proc **done;		/* whose output is still read */
@@ -443,9 +443,7 @@ static void end(struct hookrun *h, enum hook_phase phase)
 
 void hookrun_ask(struct hookrun *h, const struct hv_vss_record *q)
 {
-	h->q = *q;
-	if (h->state == IDLE)
-		h->noted = *q;
+	h->q = h->noted = *q;
 	switch (q->opt) {
 	case HV_VSS_CHECK:
 		begin(h, CHECKING);

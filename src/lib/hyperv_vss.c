@@ -32,6 +32,7 @@ struct hv_vss {
 	bool held;			/* FREEZE was read, its end was not */
 	uint64_t held_id;
 	bool gone;
+	char reason[HV_VSS_TEXT_MAX + 1];	/* the driver's last complaint */
 };
 
 /* Opening ---------------------------------------------------------------- */
@@ -157,13 +158,32 @@ static int driver_gone(struct hv_vss *v, struct hv_vss_record *r)
 	return -EPIPE;
 }
 
+/* A record that asks nothing is a complaint about what we sent, or that we are
+ * not wanted. */
+static int recv_question(struct hv_vss *v, struct hv_vss_record *r)
+{
+	int err;
+
+	for (;;) {
+		err = v->dev.chardev ? recv_chardev(v, r) : recv_socket(v, r);
+		if (err < 0 || r->opt != HV_VSS_NONE)
+			return err;
+		vss_record_text(v->reason, r);
+	}
+}
+
+API const char *hv_vss_reason(const struct hv_vss *v)
+{
+	return v->reason;
+}
+
 API int hv_vss_read(struct hv_vss *v, struct hv_vss_record *r)
 {
 	int err;
 
 	if (v->gone)
 		return driver_gone(v, r);
-	err = v->dev.chardev ? recv_chardev(v, r) : recv_socket(v, r);
+	err = recv_question(v, r);
 	if (err == -EAGAIN) {
 		*r = (struct hv_vss_record){ 0 };
 		return 0;

@@ -228,6 +228,23 @@ static void messages_of_another_size_are_passed_over(void **state)
 	assert_int_equal(q.opt, HV_VSS_CHECK);
 }
 
+static void a_complaint_is_no_question(void **state)
+{
+	struct hv_vss_record c = { .opt = HV_VSS_NONE,
+				   .status = HV_VSS_FAIL }, q;
+	struct rig *g = *state;
+
+	assert_string_equal(hv_vss_reason(g->v), "");
+	strcpy((char *)c.reserved, "too many \033 are here");
+	assert_int_equal(send(g->driver, &c, sizeof(c), 0), sizeof(c));
+	assert_int_equal(hv_vss_read(g->v, &q), 0);
+	assert_string_equal(hv_vss_reason(g->v), "too many ? are here");
+	assert_int_equal(send(g->driver, &c, sizeof(c), 0), sizeof(c));
+	ask(g, HV_VSS_CHECK, ID);
+	assert_int_equal(hv_vss_read(g->v, &q), 1);
+	assert_int_equal(q.opt, HV_VSS_CHECK);
+}
+
 static void a_driver_that_goes_away_aborts_a_hold_once(void **state)
 {
 	struct rig *g = *state;
@@ -367,6 +384,7 @@ int main(void)
 		TEST(a_reason_is_cut_at_a_character),
 		TEST(a_note_tells_part_phase_and_time),
 		TEST(messages_of_another_size_are_passed_over),
+		TEST(a_complaint_is_no_question),
 		TEST(a_driver_that_goes_away_aborts_a_hold_once),
 		TEST(a_driver_that_goes_away_after_the_end_aborts_nothing),
 		TEST(serves_each_question_by_its_handler),
