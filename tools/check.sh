@@ -72,6 +72,7 @@ switched_off()  # -Dhyperv=false configures, builds nothing, says so
 check include-rules tools/check-includes.sh
 check include-rules-notice tools/check-includes.sh --self-test
 check no-sleeps tools/check-sleeps.sh
+check freezing tools/check-freeze.sh
 check defects tools/check-defects.sh
 check defects-notice tools/check-defects.sh --self-test
 check vss-table tools/check-fsm.sh
