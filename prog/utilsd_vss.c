@@ -25,7 +25,8 @@ enum {
 	WATCHERS_MAX = 8,
 	LOOK_MS = 250,		/* while lines are held */
 	BAD_MAX = 64,		/* useless messages in a row end a client */
-	REFUSALS_MS = 10000,	/* one line about refused clients in that time */
+	COMPLAIN_MS = 10000,	/* so often ... */
+	COMPLAINTS_MAX = 10,	/* ... so many lines about applications */
 };
 
 struct node {
@@ -66,8 +67,8 @@ struct service {
 	struct ctl_conn *watchers[WATCHERS_MAX];
 	bool held;			/* log lines */
 	struct loop_timer look;
-	uint64_t refused_ms;		/* when a refusal was last logged */
-	unsigned refused;		/* since then */
+	uint64_t complained_ms;		/* about applications: since when */
+	unsigned complaints, left_out;	/* since then */
 };
 
 /* The log while something may be frozen ---------------------------------- */
@@ -253,19 +254,24 @@ static void on_daemon_closed(void *arg, struct dev_client *dev)
 
 /* The applications' device file ------------------------------------------- */
 
-/* Anybody may try as often as he likes: the log hears of it now and then. */
-static void log_refusal(struct service *s, pid_t pid, int err)
+/* Anybody may come and go as often as he likes, and the log has an end. */
+static bool may_complain(struct service *s)
 {
 	uint64_t now = loop_now_ms(s->loop);
 
-	s->refused++;
-	if (s->refused_ms && now - s->refused_ms < REFUSALS_MS)
-		return;
-	log_warn("hv_appvss_dev: process %d is refused: %s (%u since the last such line)",
-		 (int)pid, err == -EUSERS ? "max-applications have it open" :
-					    strerror(-err), s->refused);
-	s->refused_ms = now;
-	s->refused = 0;
+	if (now - s->complained_ms >= COMPLAIN_MS) {
+		if (s->left_out)
+			log_warn("hv_appvss_dev: %u more lines like these were left out",
+				 s->left_out);
+		s->complained_ms = now;
+		s->complaints = s->left_out = 0;
+	}
+	if (s->complaints < COMPLAINTS_MAX) {
+		s->complaints++;
+		return true;
+	}
+	s->left_out++;
+	return false;
 }
 
 static int refuse_app(struct service *s, struct dev_client *dev, int err)
@@ -278,7 +284,9 @@ static int refuse_app(struct service *s, struct dev_client *dev, int err)
 	else
 		snprintf(why, sizeof(why), "%s", strerror(-err));
 	send_error(dev, 0, why);
-	log_refusal(s, dev_client_pid(dev), err);
+	if (may_complain(s))
+		log_warn("hv_appvss_dev: process %d is refused: %s",
+			 (int)dev_client_pid(dev), why);
 	return err;
 }
 
@@ -305,7 +313,9 @@ static void close_bad_app(struct client *c, const char *why)
 {
 	struct dev_client *dev = c->dev;
 
-	log_warn("hv_appvss_dev: process %d sent %s; closed", (int)c->pid, why);
+	if (may_complain(c->port->service))
+		log_warn("hv_appvss_dev: process %d sent %s; closed",
+			 (int)c->pid, why);
 	client_free(c);
 	dev_client_close(dev);
 }

@@ -316,6 +316,15 @@ def a_thousand_take_part_and_one_more_is_refused(m, good):
     wait_for(lambda: len(ctl(m, "status")["vss"]["applications"]) == 1)
 
 
+def rubbish_does_not_fill_the_log(m):
+    for _ in range(200):
+        bad = Client(m)
+        bad.s.send(b"x")
+        bad.refused()
+        bad.close()
+    assert m.log().count("sent what is no record") <= 20, m.log()
+
+
 def as_user(m, gid, node):
     """What open says to another user: 0 or an errno."""
     pid = os.fork()
@@ -460,6 +469,7 @@ def main(build):
         answers_without_a_question_end_a_client_at_last(m, good)
         one_that_never_answers_fails_the_backup(m, good)
         a_client_that_never_reads_is_named(m, good)
+        rubbish_does_not_fill_the_log(m)
         only_those_who_may_can_open(m, None)
         good.close()
         good = Client(m, "good")
