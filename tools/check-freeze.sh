@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.."
 
 self=tools/check-freeze.sh
 may='^(src/vss/freeze_linux\.c|test/system/box_do\.c|test/peers/shim\.c):'
-found=$(grep -rnE '\bFIFREEZE[,)]|fsfreeze|xfs_freeze|0xC0045877|freeze_super' -i \
+calls='[(,] *FIFREEZE *[,)]|0x[cC]0045877'
+programs="[\"']fsfreeze[\"']|fsfreeze (-f|--freeze)|xfs_freeze"
+found=$(grep -rnE "$calls|$programs" \
     --include='*.[ch]' --include='*.py' --include='*.sh' src prog test tools |
     grep -vE "$may" | grep -v "^$self:" || :)
 [ -z "$found" ] && exit 0
