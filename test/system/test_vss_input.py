@@ -28,10 +28,10 @@ NOBODY = 65534
 SETTINGS = """
 [vss]
 max-applications = 1000
-check-application-timeout = 700ms
-freeze-application-timeout = 700ms
+check-application-timeout = 2s
+freeze-application-timeout = 2s
 thaw-timeout = 700ms
-thaw-application-timeout = 700ms
+thaw-application-timeout = 2s
 """
 
 
