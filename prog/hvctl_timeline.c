@@ -345,7 +345,7 @@ static const char *result_text(const char *result)
 		{ "application", "application-consistent" },
 		{ "file-system", "file-system-consistent" },
 		{ "failed", "failed" },
-		{ "checked", "only asked whether it could be" },
+		{ "checked", "it could be backed up" },
 		{ "interrupted", "interrupted" },
 	};
 
@@ -359,19 +359,20 @@ static void titles(struct maker *m)
 {
 	const json_t *rec = m->rec, *window = json_object_get(rec, "window");
 	const char *result = history_text(rec, "result");
-	const char *started = history_text(rec, "started");
+	const char *when = hvctl_show(history_text(rec, "started"));
 	json_int_t took = history_int(rec, "took_us");
 	json_int_t from = history_int(window, "frozen_at_us");
 	json_int_t frozen = history_int(window, "frozen_us");
 	char text[256], time[32] = "";
 
-	snprintf(text, sizeof(text), "Backup %s: %s",
-		 hvctl_show(history_text(rec, "id")), result_text(result));
+	snprintf(text, sizeof(text), "%s: %s", !strcmp(result, "checked") ?
+		 "Check" : "Backup", result_text(result));
 	m->t->title = strdup(text);
 	m->t->failed = !strcmp(result, "failed") ||
 		       !strcmp(result, "interrupted");
-	snprintf(text, sizeof(text), "%.10s %.12s UTC%s%s%s%s",
-		 hvctl_show(started), strlen(started) > 11 ? started + 11 : "",
+	snprintf(text, sizeof(text), "%.10s %.12s UTC, id %.40s%s%s%s%s",
+		 when, strlen(when) > 11 ? when + 11 : "", hvctl_show(
+		 history_text(rec, "id")),
 		 took >= 0 ? ", took " : "",
 		 took >= 0 ? timeline_time(time, (double)took / 1000) : "",
 		 *history_text(rec, "why") ? ". " : "",

@@ -150,7 +150,7 @@ static size_t frozen_mounts(const json_t *rec)
 }
 
 static const char *const history_head[] = {
-	"ID", "STARTED (UTC)", "RESULT", "TOOK", "FROZEN", "FS", "APPS", "WHY",
+	"STARTED (UTC)", "RESULT", "TOOK", "FROZEN", "FS", "APPS", "ID", "WHY",
 };
 enum { HISTORY_COLUMNS = sizeof(history_head) / sizeof(history_head[0]) };
 
@@ -160,8 +160,8 @@ static int add_history_row(struct hvctl_table *t, const json_t *rec)
 				      "thawed_by");
 	char took[32], frozen[64], fs[24], apps[24], when[24];
 	const char *const row[] = {
-		history_text(rec, "id"), when, history_text(rec, "result"),
-		took, frozen, fs, apps, history_text(rec, "why"),
+		when, history_text(rec, "result"), took, frozen, fs, apps,
+		history_text(rec, "id"), history_text(rec, "why"),
 	};
 
 	snprintf(when, sizeof(when), "%.19s", history_text(rec, "started"));

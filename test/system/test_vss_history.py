@@ -124,7 +124,7 @@ def the_last_backup_is_drawn(rig):
     rig.write(record("1"), record("3", "checked",
                                   started="2026-01-02T05:00:00.000Z"))
     text = rig.run("last")
-    assert text.startswith("Backup 1: application-consistent\n")
+    assert text.startswith("Backup: application-consistent\n")
     assert "█" in text and "▒" in text
     row = [l for l in text.splitlines() if l.startswith("/data (ext4)")][0]
     assert row.split()[2:] == ["-", "20", "4.321", "90", "1.234", "thawed"]
