@@ -30,7 +30,10 @@ peers:
 demo:
 	tools/deps.sh build
 	$(MAKE) --no-print-directory build/build.ninja
-	ninja -C build $(addprefix prog/,hvhost hv_utilsd hv_kvp_daemon hvctl)
+	ninja -C build $(addprefix prog/,hvhost hv_utilsd hv_kvp_daemon hvctl \
+		hv_vss_daemon) test/system/vssbox
+	@ninja -C build prog/hv_vss_pg >/dev/null 2>&1 || :	# needs libpq
+	tools/peers.sh build/peers
 	tools/demo.sh build
 
 check:

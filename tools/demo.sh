@@ -4,12 +4,14 @@
 # Three programs run, each a process of its own, below one temporary directory
 # that is removed at the end: hvhost is the other side of the wire, a
 # simulated Hyper-V host; hv_utilsd holds the guest's drivers; hv_kvp_daemon
-# keeps the guest's keys. Nothing of this machine is changed.
+# keeps the guest's keys. The acts about backups (demo_vss.py) have a guest of
+# their own in a namespace. Nothing of this machine is changed.
 set -eu
 
 build=$(cd "${1:?usage: demo.sh BUILD}" && pwd)
+tools=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/hvdemo.XXXXXX")
-host_pid= utils_pid= kvp_pid= wait_pid= log_pids=
+host_pid= utils_pid= kvp_pid= wait_pid= vss_pid= log_pids=
 
 bold= dim= plain=
 if [ -t 1 ]; then
@@ -29,7 +31,7 @@ leave()
     status=$?
     trap - EXIT
     trap '' INT TERM HUP
-    end $wait_pid $kvp_pid $utils_pid $host_pid $log_pids
+    end $vss_pid $wait_pid $kvp_pid $utils_pid $host_pid $log_pids
     if [ "$status" -ne 0 ] && [ -s "$dir/log" ]; then
         echo "The demo failed; what the programs logged:" >&2
         sed 's/^/    /' "$dir/log" >&2
@@ -175,6 +177,17 @@ host kvp get BackupAgent --pool guest || :
 start_daemon
 host kvp get BackupAgent --pool guest
 
+python3 "$tools/demo_vss.py" "$build" 2>"$dir/vss-log" &
+vss_pid=$!
+wait $vss_pid && rc=0 || rc=$?
+vss_pid=
+case $rc in
+0) ;;
+77) echo "The acts about backups are left out on this machine, because of that." ;;
+*)  cat "$dir/vss-log" >>"$dir/log"
+    exit $rc ;;
+esac
+
 act "That was it" \
-    "All three programs end now and $dir is removed. Next: README.md,\
- hvhost(8), hvctl(8)."
+    "All programs end now and $dir is removed. Next: README.md, hvhost(8),\
+ hvctl(8)."
