@@ -10,6 +10,7 @@
 
 #include "host/host_fault.h"
 #include "host/host_profile.h"
+#include "host/host_vss.h"
 
 static int print_profiles(int argc, char **argv);
 static int print_faults(int argc, char **argv);
@@ -49,6 +50,15 @@ static void print_list(const char *what, const struct host_versions *v)
 	printf(v->n ? "\n" : " not offered\n");
 }
 
+static void print_backup(const struct host_vss_manner *m)
+{
+	printf("    %-11s", "backup");
+	for (unsigned i = 0; i < m->n_order; i++)
+		printf(" %s", host_vss_step_name(m->order[i]));
+	printf("; waits %u s for a freeze, %u s for the rest\n",
+	       m->freeze_ms / 1000, m->other_ms / 1000);
+}
+
 static int print_profiles(int argc, char **argv)
 {
 	(void)argc;
@@ -60,6 +70,8 @@ static int print_profiles(int argc, char **argv)
 		print_list("framework", &p->framework);
 		print_list("kvp", &p->kvp);
 		print_list("vss", &p->vss);
+		if (p->vss.n)
+			print_backup(&p->backup);
 		printf("    %-11s %s, transaction ids %s, %s; waits %u s for a"
 		       " negotiation, %u s for an answer\n", "manner",
 		       p->strict ? "strict" : "lenient",

@@ -81,6 +81,25 @@ static void refuses_what_it_does_not_know_and_says_where(void **state)
 		{ "{\"name\": \"n\", \"ic\": \"nic\", \"steps\": []}",
 		  "\"ic\"" },
 		{ STEPS("{\"ring\": \"write-index\"}"), "step 1: \"value\"" },
+		{ STEPS("{\"do\": \"vss-frieze\"}"), "step 1: \"do\"" },
+		{ STEPS("{\"do\": \"vss-send\"}"), "step 1: \"op\"" },
+		{ STEPS("{\"do\": \"vss-create\", \"set\": \"x\"}"),
+		  "step 1: \"set\"" },
+		{ STEPS("{\"do\": \"vss-freeze\", \"luns\": 261}"),
+		  "step 1: \"luns\"" },
+		{ STEPS("{\"do\": \"vss-freeze\", \"luns\": [{\"lun\": 256}]}"),
+		  "step 1: \"luns\"" },
+		{ STEPS("{\"do\": \"vss-snapshot\", \"order\": [\"melt\"]}"),
+		  "step 1: \"order\"" },
+		{ STEPS("{\"do\": \"vss-snapshot\", \"offline\": \"yes\"}"),
+		  "step 1: \"offline\"" },
+		{ STEPS("{\"do\": \"vss-snapshot\", \"faults\": "
+			"{\"melt\": {}}}"), "step 1: \"faults\"" },
+		{ STEPS("{\"do\": \"vss-worked\", \"failed\": 1}"),
+		  "step 1: \"failed\"" },
+		{ STEPS("{\"guest\": 1}"), "step 1: \"guest\"" },
+		{ "{\"name\": \"n\", \"backup\": {\"thaw-again\": 9}, "
+		  "\"steps\": []}", "\"thaw-again\"" },
 	};
 
 	(void)state;
