@@ -119,7 +119,7 @@ static int start_watcher(struct hold *h)
 		return 0;
 	if (pipe2(fd, O_CLOEXEC) < 0)
 		return -errno;
-	pid = fork();
+	pid = proc_fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
@@ -377,8 +377,6 @@ __attribute__((noreturn)) static void child(const struct hold *h)
 		setpgid(0, 0);
 	else
 		setsid();
-	signal(SIGCHLD, SIG_DFL);
-	signal(SIGPIPE, SIG_DFL);
 	if (isatty(STDIN_FILENO)) {
 		signal(SIGTTOU, SIG_IGN);
 		tcsetpgrp(STDIN_FILENO, getpgrp());
@@ -405,7 +403,7 @@ static int start_child(struct hold *h)
 		return -ENOMEM;
 	if (pipe2(running, O_CLOEXEC) < 0)
 		return -errno;
-	h->child = fork();
+	h->child = proc_fork();
 	if (h->child == 0)
 		child(h);
 	close(running[1]);

@@ -5,7 +5,6 @@
 #include "vss_agent.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "app/proc.h"
 #include "base/ctl.h"
 #include "base/log.h"
 #include "base/sandbox.h"
@@ -31,7 +31,7 @@ struct frame {
 
 void vss_agent_aside(void (*fn)(void *arg), void *arg)
 {
-	pid_t child = fork();
+	pid_t child = proc_fork();
 
 	if (child > 0)
 		waitpid(child, NULL, 0);
@@ -39,7 +39,6 @@ void vss_agent_aside(void (*fn)(void *arg), void *arg)
 		return;
 	if (fork() != 0)
 		_exit(0);		/* the grandchild is nobody's zombie */
-	signal(SIGALRM, SIG_DFL);
 	alarm(ASIDE_SECONDS);
 	fn(arg);
 	_exit(0);

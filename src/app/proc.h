@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/loop.h"
 
@@ -44,6 +45,11 @@ int proc_status(const struct proc *p);
 uint64_t proc_took_ms(const struct proc *p);
 /* NUL-terminated; *cut: there was more. */
 const char *proc_output(const struct proc *p, bool *cut);
+
+/* fork(2) for programs with a loop. A signal that reached the child before it
+ * has its own handlers would run the loop's, which would tell the parent: the
+ * child starts with default handlers, and none comes in between. */
+pid_t proc_fork(void);
 
 /* Another's process, by a descriptor that stays with it when it has ended and
  * its number is given away. The descriptor is readable when it has ended. */

@@ -36,12 +36,26 @@ struct proc {
 
 static void default_signals(void)
 {
-	sigset_t none;
-
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+pid_t proc_fork(void)
+{
+	sigset_t all, before, none;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0) {
+		sigemptyset(&none);
+		default_signals();
+		sigprocmask(SIG_SETMASK, &none, NULL);
+	} else {
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	}
+	return pid;
 }
 
 __attribute__((noreturn)) static void cannot(const char *what, int err)
@@ -56,7 +70,6 @@ __attribute__((noreturn)) static void child(const struct proc_cfg *cfg,
 	int null = open("/dev/null", O_RDONLY);
 
 	setsid();
-	default_signals();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(126);		/* it died before we could say so */
@@ -115,12 +128,19 @@ static void drain(struct proc *p)
 
 /* The end ---------------------------------------------------------------- */
 
+/* The whole group; there is none yet in the first moments. */
+static void signal_group(const struct proc *p, int sig)
+{
+	if (kill(-p->pid, sig) < 0)
+		kill(p->pid, sig);
+}
+
 static void on_timer(void *arg)
 {
 	struct proc *p = arg;
 
 	if (p->stopping) {
-		kill(-p->pid, SIGKILL);
+		signal_group(p, SIGKILL);
 		return;
 	}
 	p->late = true;
@@ -132,8 +152,8 @@ void proc_stop(struct proc *p)
 	if (!p->pid || p->stopping)
 		return;
 	p->stopping = true;
-	kill(-p->pid, SIGTERM);
-	kill(-p->pid, SIGCONT);		/* a stopped one has to hear it, too */
+	signal_group(p, SIGTERM);
+	signal_group(p, SIGCONT);	/* a stopped one has to hear it, too */
 	loop_timer_set(&p->timer, p->grace_ms);
 }
 
@@ -174,7 +194,7 @@ static int spawn(struct proc *p, const struct proc_cfg *cfg)
 		return -errno;
 	p->out = fd[0];
 	fcntl(p->out, F_SETFL, O_NONBLOCK);
-	p->pid = fork();
+	p->pid = proc_fork();
 	if (p->pid == 0)
 		child(cfg, parent, fd[1]);
 	close(fd[1]);
@@ -221,8 +241,7 @@ void proc_free(struct proc *p)
 	if (!p)
 		return;
 	if (p->pid) {
-		/* setsid() may not have happened yet */
-		kill(p->pid, SIGKILL);
+		signal_group(p, SIGKILL);
 		p->stopping = true;
 		reap(p);
 	}

@@ -147,11 +147,16 @@ def one_that_dies_while_it_holds_lessens_the_backup(m):
     victim = start(m, "victim", f"{m.build}/examples/hv_vss_example",
                    "--name", "victim", "--device",
                    f"{m.dir}/dev/hv_appvss_dev")
-    # the host goes on when hv_utilsd has seen it
-    ask = f"{m.build}/prog/hvctl --run-dir {m.dir} status --json"
-    assert snapshot(m, "sh", "-c", f"kill -9 {victim.pid}; "
-                    f"while {ask} | grep -q victim; do :; done") == \
-        "production"
+    fifo = f"{m.dir}/fifo"
+    os.mkfifo(fifo)
+    host = subprocess.Popen(
+        [f"{m.build}/prog/hvhost", "vss", "snapshot", "--dir",
+         f"{m.dir}/host", "--", "cat", fifo], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)
+    with open(fifo, "w", encoding="utf-8"):     # the host's command runs
+        victim.kill()
+        until(lambda: not takes_part(m, "victim"))
+    host.wait(30)
     victim.wait()
     record = last(m)
     assert record["result"] == "file-system", record

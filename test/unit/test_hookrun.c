@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -440,6 +442,37 @@ static void a_freeze_while_held_is_refused_and_changes_nothing(void **state)
 	assert_string_equal(calls(g), "10-a freeze,10-a thaw,");
 }
 
+static volatile sig_atomic_t *terminated;	/* seen by children, too */
+
+static void on_sigterm(int sig)
+{
+	(void)sig;
+	*terminated = 1;
+}
+
+/* A child that still has our handlers would tell our loop to end. */
+static void stopping_a_hook_does_not_look_like_our_own_end(void **state)
+{
+	struct sigaction sa = { .sa_handler = on_sigterm }, before;
+	struct rig *g = *state;
+
+	terminated = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(terminated != MAP_FAILED);
+	sigaction(SIGTERM, &sa, &before);
+	script(g, "10-a", "");
+	for (unsigned i = 0; i < 100; i++) {
+		ask(g, HV_VSS_FREEZE);
+		/* at another moment of the child's beginning each time */
+		for (volatile unsigned n = 0; n < i * 2000; n++)
+			;
+		assert_int_equal(tell(g, HV_VSS_ABORT), HV_VSS_OK);
+	}
+	sigaction(SIGTERM, &before, NULL);
+	assert_int_equal(*terminated, 0);
+	munmap((void *)terminated, 4096);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -460,6 +493,7 @@ int main(void)
 		TEST(much_output_is_cut_and_blocks_nobody),
 		TEST(what_a_killed_runner_left_is_ended_by_the_next),
 		TEST(a_list_that_others_could_write_is_not_believed),
+		TEST(stopping_a_hook_does_not_look_like_our_own_end),
 		TEST(a_freeze_while_held_is_refused_and_changes_nothing),
 	};
 
