@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ enum {
 	MAX_CONFINE = 64,
 	HISTORY_PATIENCE_MS = 1000,
 	ORPHAN_TRIES = 200,		/* of 10 ms */
+	STACK_BYTES = 256 << 10,
 };
 
 struct options {
@@ -370,13 +372,27 @@ static void tell_ready(struct program *p)
 	guardian_send(p->guardian, &m, NULL);
 }
 
+/* What lies around is locked, and thus used, with the rest: one arena for
+ * malloc(), and stacks of a size that our threads need. */
+static void keep_small(void)
+{
+	pthread_attr_t a;
+
+	mallopt(M_ARENA_MAX, 1);
+	if (pthread_attr_init(&a))
+		return;
+	if (!pthread_attr_setstacksize(&a, STACK_BYTES))
+		pthread_setattr_default_np(&a);
+	pthread_attr_destroy(&a);
+}
+
 static int worker(void *arg, int guardian, unsigned life)
 {
 	struct program *p = arg;
 	int status = EXIT_FAILURE, err;
 
 	set_oom_adj(p->oom_adj);
-	mallopt(M_ARENA_MAX, 1);
+	keep_small();
 	p->guardian = guardian;
 	err = open_all(p);
 	if (err) {

@@ -35,17 +35,6 @@
 #include "vss/fs_open.h"
 #include "vss/guardian.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define STACK_BYTES (256 << 10)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define STACK_BYTES (256 << 10)
-#endif
-#endif
-#ifndef STACK_BYTES
-#define STACK_BYTES (32 << 10)	/* ours take a few hundred bytes, and NSS none */
-#endif
-
 enum {
 	ARM_MS = 2000,		/* for the guardian's yes */
 	THAW_MS = 5000,		/* then what is thawed so far is told */
@@ -69,6 +58,7 @@ struct job {
 	enum task task;
 	unsigned round;
 	atomic_bool busy;
+	atomic_bool idling;		/* flushes on, for the others' sake */
 	int err;			/* of the last task */
 };
 
@@ -153,6 +143,7 @@ static int task_flush(struct job *j)
 	int err = flush_once(j);
 
 	atomic_fetch_sub(&f->unflushed, 1);
+	atomic_store(&j->idling, true);
 	while (!err && atomic_load(&f->unflushed) > 0) {
 		nanosleep(&pause, NULL);
 		err = flush_once(j);
@@ -223,7 +214,7 @@ static int make_thread(struct job *j)
 
 	if (sem_init(&j->go, 0, 0) < 0 || pthread_attr_init(&a))
 		return -ENOMEM;
-	pthread_attr_setstacksize(&a, STACK_BYTES);
+	pthread_attr_setstacksize(&a, FROZEN_STACK_BYTES);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&j->thread, &a, thread, j);
@@ -238,6 +229,7 @@ static void give(struct job *j, enum task t)
 	j->task = t;
 	j->round = j->f->round;
 	j->err = 0;
+	atomic_store(&j->idling, false);
 	atomic_store(&j->busy, true);
 	sem_post(&j->go);
 }
@@ -572,11 +564,21 @@ static void on_done(void *arg, unsigned events)
 		next_step(f);
 }
 
+/* The one that is waited for. */
+static const struct job *slow_job(const struct freeze *f)
+{
+	for (unsigned i = 0; i < f->n; i++)
+		if (atomic_load(&f->jobs[i].busy) &&
+		    !atomic_load(&f->jobs[i].idling))
+			return &f->jobs[i];
+	return NULL;
+}
+
 /* A phase took too long. */
 static void on_late(void *arg)
 {
 	struct freeze *f = arg;
-	const struct job *j = busy_job(f);
+	const struct job *j = slow_job(f);
 
 	switch (f->phase) {
 	case FREEZE_PH_OPEN:

@@ -36,6 +36,18 @@ enum {
 	FROZEN_PATH_SIZE = 256,		/* longer paths are cut: for people */
 };
 
+/* Of threads that freeze and thaw: locked memory, so not the usual 8 MiB. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FROZEN_STACK_BYTES	(256 << 10)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FROZEN_STACK_BYTES	(256 << 10)
+#endif
+#endif
+#ifndef FROZEN_STACK_BYTES
+#define FROZEN_STACK_BYTES	(32 << 10)
+#endif
+
 enum freeze_state {		/* of one file system */
 	FREEZE_NONE,
 	FREEZE_ASKING,		/* FIFREEZE is under way */

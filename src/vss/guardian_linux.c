@@ -32,7 +32,6 @@
 
 enum {
 	HELPERS = 4,
-	STACK_BYTES = 256 << 10,
 	TRY_AGAIN_MS = 100,
 	SAY_STUCK_MS = 10000,
 	KILL_AFTER_MS = 5000,	/* SIGTERM was not enough */
@@ -94,7 +93,7 @@ static int start_helpers(struct guardian *g)
 
 	if (sem_init(&g->go, 0, 0) < 0 || pthread_attr_init(&a))
 		return -ENOMEM;
-	pthread_attr_setstacksize(&a, STACK_BYTES);
+	pthread_attr_setstacksize(&a, FROZEN_STACK_BYTES);
 	for (unsigned i = 0; i < HELPERS && !err; i++)
 		err = pthread_create(&g->helpers[i], &a, helper, g);
 	pthread_attr_destroy(&a);
