@@ -21,7 +21,7 @@ static int not_reached(int r)
 				  "no permission to ask hv_vss_daemon");
 	case -ETIMEDOUT:
 		return hvctl_fail(HVCTL_UNREACHABLE,
-				  "hv_vss_daemon does not answer");
+				  "hv_vss_daemon does not answer; it says nothing while file systems are frozen");
 	default:
 		return hvctl_fail(HVCTL_UNREACHABLE, "hv_vss_daemon: %s",
 				  strerror(-r));
