@@ -4,16 +4,19 @@
 #   make demo       install what is missing, build, show host and guest talk
 #   make check      every test and check there is (tools/check.sh)
 #   make bench      measure against the bars and against other programs
+#   make soak       a hundred snapshots under load, with faults (SOAK=100)
+#   make model      verify the VSS coordinator's model with spin
 #   make fuzz       each fuzz target for FUZZ_TIME seconds, default 60
 #   make install    DESTDIR= is honoured
 #   make deps       the Debian packages that all of this needs
 #   make clean
 
 FUZZ_TIME ?= 60
+SOAK ?= 100
 DESTDIR ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build demo check bench fuzz install deps clean peers
+.PHONY: build demo check bench soak model fuzz install deps clean peers
 
 build: build/build.ninja
 	ninja -C build
@@ -46,6 +49,15 @@ bench:
 	tools/peers.sh build/peers
 	$(MAKE) --no-print-directory build
 	tools/bench.py build
+
+soak:
+	tools/deps.sh build check
+	$(MAKE) --no-print-directory build
+	test/system/test_vss_endtoend.py build $(SOAK)
+
+model:
+	tools/deps.sh check
+	tools/model.py
 
 fuzz:
 	tools/deps.sh build check
