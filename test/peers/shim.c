@@ -4,16 +4,23 @@
  * Preloaded (LD_PRELOAD) into such a daemon it answers these C library calls
  * itself, and leaves all others alone:
  *
- *   open of /dev/vmbus/NAME      connects to $HV_SHIM_DEV_DIR/NAME_dev, a
- *                                SOCK_SEQPACKET socket: one read or write is
- *                                one message, as on the character device
+ *   open of /dev/vmbus/NAME      connects to $HV_SHIM_DEV_DIR/NAME_dev, or
+ *                                NAME, a SOCK_SEQPACKET socket: one read or
+ *                                write is one message, as on the character
+ *                                device
  *   paths below /var/lib/hyperv  go to $HV_SHIM_STATE instead
  *   popen, system                run nothing: helpers print nothing and fail
  *   ioctl FIFREEZE, FITHAW       are refused with EPERM whatever the daemon's
- *                                rights, so that none can freeze this machine
+ *                                rights, so that none can freeze this machine;
+ *                                but for file systems that lie on one of the
+ *                                block devices in $HV_SHIM_FREEZE, separated
+ *                                by commas (btrfs never does, by st_dev)
+ *   access to /sys/dev/block     finds nothing when that is set: a loop device
+ *                                passes for a disk, which else the stock
+ *                                hv_vss_daemon leaves out
  *   syslog                       goes to standard error
  *
- * Both variables must be set, or the daemon does not start.
+ * The first two variables must be set, or the daemon does not start.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -31,6 +38,7 @@
 #include <unistd.h>
 
 #define DEV_PREFIX	"/dev/vmbus/"
+#define SYS_BLOCK	"/sys/dev/block/"
 #define STATE_DIR	"/var/lib/hyperv"
 
 /* The call as the next library has it: REAL(access)(path, mode). */
@@ -70,11 +78,11 @@ static const char *moved(const char *path, char buf[PATH_CAP])
 	return buf;
 }
 
-static int connect_device(const char *name)
+static int connect_socket(const char *name, const char *suffix)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int len = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s_dev",
-			   dev_dir, name);
+	int len = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s%s",
+			   dev_dir, name, suffix);
 	int fd;
 
 	if (len >= (int)sizeof(sun.sun_path)) {
@@ -87,6 +95,13 @@ static int connect_device(const char *name)
 		fd = -1;
 	}
 	return fd;
+}
+
+static int connect_device(const char *name)
+{
+	int fd = connect_socket(name, "_dev");
+
+	return fd < 0 && errno == ENOENT ? connect_socket(name, "") : fd;
 }
 
 static int shim_open(const char *path, int flags, mode_t mode)
@@ -155,6 +170,11 @@ int access(const char *path, int mode)
 {
 	char buf[PATH_CAP];
 
+	if (getenv("HV_SHIM_FREEZE") &&
+	    !strncmp(path, SYS_BLOCK, strlen(SYS_BLOCK))) {
+		errno = ENOENT;
+		return -1;
+	}
 	return REAL(access)(moved(path, buf), mode);
 }
 
@@ -197,6 +217,35 @@ int system(const char *command)
 	return 1 << 8;
 }
 
+static int lies_on(const struct stat *st, const char *device, size_t len)
+{
+	char path[PATH_CAP];
+	struct stat disk;
+
+	if (snprintf(path, sizeof(path), "%.*s", (int)len, device) >=
+	    (int)sizeof(path) || stat(path, &disk) < 0)
+		return 0;
+	return S_ISBLK(disk.st_mode) && disk.st_rdev == st->st_dev;
+}
+
+/* Is it a file system that this test made? */
+static int may_freeze(int fd)
+{
+	const char *at = getenv("HV_SHIM_FREEZE");
+	struct stat st;
+
+	if (!at || fstat(fd, &st) < 0)
+		return 0;
+	while (*at) {
+		size_t len = strcspn(at, ",");
+
+		if (lies_on(&st, at, len))
+			return 1;
+		at += len + (at[len] == ',');
+	}
+	return 0;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	va_list ap;
@@ -205,7 +254,7 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	if (request == FIFREEZE || request == FITHAW) {
+	if ((request == FIFREEZE || request == FITHAW) && !may_freeze(fd)) {
 		errno = EPERM;
 		return -1;
 	}
