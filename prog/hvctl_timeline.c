@@ -53,13 +53,17 @@ static void result(struct maker *m, struct timeline_row *r, bool bad,
 	m->failed |= !r->result;
 }
 
+static json_int_t sum(json_int_t a, json_int_t b)
+{
+	return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
+}
+
 /* It took that long, and its answer was no. */
 static void failed_bar(struct maker *m, struct timeline_row *r,
 		       json_int_t from_us, json_int_t took_us, const char *text)
 {
 	bar(m, r, TIMELINE_ASKED, from_us, took_us, text);
-	if (from_us >= 0 && from_us <= INT64_MAX - took_us)
-		bar(m, r, TIMELINE_FAILED, from_us + took_us, 0, text);
+	bar(m, r, TIMELINE_FAILED, sum(from_us, took_us), 0, text);
 }
 
 /* "frozen for 84.1 ms" */
@@ -83,11 +87,6 @@ static json_t *step_of(const json_t *steps, const char *opt)
 			return s;
 	}
 	return NULL;
-}
-
-static json_int_t sum(json_int_t a, json_int_t b)
-{
-	return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
 }
 
 static json_int_t end_of(const json_t *step)
@@ -389,11 +388,13 @@ static void titles(struct maker *m)
 
 int hvctl_timeline_make(struct timeline *t, const json_t *rec)
 {
-	struct maker m = { t, rec, history_int(rec, "at_us"), false };
+	struct maker m = { t, rec, 0, false };
 	struct timeline_row *r;
 	json_t *steps = json_object_get(rec, "daemon");
 
 	*t = (struct timeline){ 0 };
+	if (history_int(rec, "at_us") > 0)
+		m.base_us = history_int(rec, "at_us");
 	titles(&m);
 	host_row(&m);
 	app_rows(&m);

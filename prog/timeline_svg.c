@@ -223,9 +223,9 @@ static void put_cuts(const struct canvas *c)
 		if (!g->cut)
 			continue;
 		fprintf(c->f, "<path class=\"gap\" d=\"M%.1f %d", x, AXIS_Y);
-		for (double y = AXIS_Y + 6, side = 3; y < c->bottom;
+		for (int y = AXIS_Y + 6, side = 3; y < (int)c->bottom;
 		     y += 8, side = -side)
-			fprintf(c->f, "L%.1f %.1f", x + side, y);
+			fprintf(c->f, "L%.1f %d", x + side, y);
 		fputs("\"/>\n", c->f);
 		snprintf(text, sizeof(text), "\xe2\x80\xa6 %s \xe2\x80\xa6",
 			 timeline_time(time, g->to_ms - g->from_ms));

@@ -201,7 +201,7 @@ static size_t count_lines(const char *text, size_t len)
 	const char *nl, *at = text;
 	size_t n = 0;
 
-	while ((nl = memchr(at, '\n', len - (size_t)(at - text)))) {
+	while (at && (nl = memchr(at, '\n', len - (size_t)(at - text)))) {
 		n++;
 		at = nl + 1;
 	}
