@@ -630,6 +630,13 @@ static void on_guardian_gone(struct freeze *f)
 	f->cfg.event(f->cfg.arg, FREEZE_EV_ALONE, "the guardian died");
 }
 
+/* Before it has said ARMED, what it thawed was of an earlier freeze. */
+static bool guarded(const struct freeze *f)
+{
+	return f->phase != FREEZE_PH_IDLE && f->phase != FREEZE_PH_OPEN &&
+	       f->phase != FREEZE_PH_ARM;
+}
+
 static void on_guardian(void *arg, unsigned events)
 {
 	struct freeze *f = arg;
@@ -640,8 +647,7 @@ static void on_guardian(void *arg, unsigned events)
 	while ((r = guardian_recv(f->cfg.guardian, &m, NULL)) == 1) {
 		if (m.op == GUARDIAN_ARMED && f->phase == FREEZE_PH_ARM) {
 			flush_round(f);
-		} else if (m.op == GUARDIAN_THAWED &&
-			   f->phase != FREEZE_PH_IDLE) {
+		} else if (m.op == GUARDIAN_THAWED && guarded(f)) {
 			f->lost = f->held;
 			because(f, "thawed by the guardian");
 			begin_thaw(f);

@@ -45,6 +45,9 @@ struct guardian {
 	struct frozen *z;
 	struct pollfd p[N_POLL];
 	int fds[FREEZE_MAX_FS];		/* to thaw with */
+	bool next;			/* an ARM came while we thaw: */
+	struct guardian_msg next_arm;
+	int next_fds[FREEZE_MAX_FS];
 	pid_t worker;
 	unsigned life;
 	uint64_t restarts[GUARDIAN_RESTARTS];	/* when, a ring */
@@ -134,12 +137,12 @@ static void set_deadline(struct guardian *g, uint32_t ms)
 	timerfd_settime(g->p[AT_DEADLINE].fd, 0, g->armed ? &t : &off, NULL);
 }
 
-static void drop_fds(struct guardian *g)
+static void drop_fds(int fds[FREEZE_MAX_FS])
 {
 	for (unsigned i = 0; i < FREEZE_MAX_FS; i++) {
-		if (g->fds[i] >= 0)
-			close(g->fds[i]);
-		g->fds[i] = -1;
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
 	}
 }
 
@@ -147,7 +150,7 @@ static void disarm(struct guardian *g)
 {
 	g->armed = false;
 	set_deadline(g, 0);
-	drop_fds(g);
+	drop_fds(g->fds);
 	munlockall();
 }
 
@@ -156,7 +159,7 @@ static void arm(struct guardian *g, const struct guardian_msg *m,
 {
 	const struct guardian_msg yes = { .op = GUARDIAN_ARMED };
 
-	drop_fds(g);
+	drop_fds(g->fds);
 	memcpy(g->fds, fds, sizeof(g->fds));
 	g->armed = true;
 	/* Without the right to lock, a fault reads from our own program's file
@@ -164,6 +167,33 @@ static void arm(struct guardian *g, const struct guardian_msg *m,
 	mlockall(MCL_CURRENT);
 	set_deadline(g, m->ms);
 	guardian_send(g->p[AT_SOCK].fd, &yes, NULL);
+}
+
+/* While we thaw, the worker may be done with that freeze and at the next one
+ * already. Armed for it now, we would forget it with the old one, and the
+ * descriptors are in use; so it has to wait for its yes. */
+static void arm_next(struct guardian *g, const struct guardian_msg *m,
+		     const int fds[FREEZE_MAX_FS])
+{
+	drop_fds(g->next_fds);
+	memcpy(g->next_fds, fds, sizeof(g->next_fds));
+	g->next_arm = *m;
+	g->next = true;
+}
+
+static void take_next(struct guardian *g)
+{
+	if (!g->next)
+		return;
+	g->next = false;
+	arm(g, &g->next_arm, g->next_fds);
+	memset(g->next_fds, -1, sizeof(g->next_fds));	/* they are in g->fds */
+}
+
+static void forget_next(struct guardian *g)
+{
+	g->next = false;
+	drop_fds(g->next_fds);
 }
 
 static void on_message(struct guardian *g)
@@ -177,13 +207,17 @@ static void on_message(struct guardian *g)
 			service_ready();
 			break;
 		case GUARDIAN_ARM:
-			arm(g, &m, fds);
+			if (g->thawing)
+				arm_next(g, &m, fds);
+			else
+				arm(g, &m, fds);
 			break;
 		case GUARDIAN_GO:
 			if (g->armed)
 				set_deadline(g, m.ms);
 			break;
 		case GUARDIAN_DISARM:
+			forget_next(g);
 			if (!g->thawing)
 				disarm(g);
 			break;
@@ -212,7 +246,8 @@ static void close_ours(struct guardian *g)
 	for (unsigned i = 0; i < N_POLL; i++)
 		if (g->p[i].fd >= 0)
 			close(g->p[i].fd);
-	drop_fds(g);
+	drop_fds(g->fds);
+	drop_fds(g->next_fds);
 }
 
 __attribute__((noreturn)) static void be_worker(struct guardian *g, int sock)
@@ -273,6 +308,7 @@ static void on_worker_end(struct guardian *g)
 	if (g->p[AT_SOCK].fd >= 0)
 		close(g->p[AT_SOCK].fd);
 	g->p[AT_WORKER].fd = g->p[AT_SOCK].fd = -1;
+	forget_next(g);
 	if (g->armed)
 		thaw(g, "the daemon ended");
 }
@@ -353,6 +389,7 @@ static void go_on_thawing(struct guardian *g)
 	disarm(g);
 	if (!atomic_load(&g->dead))
 		guardian_send(g->p[AT_SOCK].fd, &m, NULL);
+	take_next(g);
 	if (g->z->window_us)
 		log_warn("%s: the guardian thawed what was frozen", g->why);
 }
@@ -424,7 +461,7 @@ int guardian_run(const struct guardian_cfg *cfg)
 	g.cfg = cfg;
 	g.z = cfg->file->z;
 	for (unsigned i = 0; i < FREEZE_MAX_FS; i++)
-		g.fds[i] = -1;
+		g.fds[i] = g.next_fds[i] = -1;
 	for (unsigned i = 0; i < N_POLL; i++)
 		g.p[i].fd = -1;
 	err = set_up(&g);

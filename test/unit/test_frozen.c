@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +32,7 @@ struct kernel {
 	atomic_int frozen[N], thaws[N];
 	atomic_int freeze_err[N], thaw_err[N];
 	atomic_int hold;		/* FIFREEZE of 0 hangs while set */
+	atomic_int hold_thaw, thawing;	/* FITHAW hangs; how many are in it */
 	atomic_int inside;
 	atomic_int order[2 * N], calls;
 };
@@ -343,16 +346,30 @@ static void the_file_tells_who_lives(void **state)
 
 /* The guardian */
 
-static void arm(int sock, uint32_t ms)
+static int send_arm(int sock, uint32_t ms)
 {
 	struct guardian_msg m = { .op = GUARDIAN_ARM, .ms = ms, .n = N };
-	struct pollfd p = { .fd = sock, .events = POLLIN };
 	int none[FREEZE_MAX_FS];
 
 	for (unsigned i = 0; i < N; i++)
 		none[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (guardian_send(sock, &m, none) < 0 || poll(&p, 1, 10000) != 1 ||
-	    guardian_recv(sock, &m, NULL) != 1 || m.op != GUARDIAN_ARMED)
+	return guardian_send(sock, &m, none);
+}
+
+/* 0 when that is what comes next. */
+static int expect(int sock, enum guardian_op op)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	struct guardian_msg m;
+
+	if (poll(&p, 1, 10000) != 1 || guardian_recv(sock, &m, NULL) != 1)
+		return 98;
+	return m.op == op ? 0 : 97;
+}
+
+static void arm(int sock, uint32_t ms)
+{
+	if (send_arm(sock, ms) < 0 || expect(sock, GUARDIAN_ARMED))
 		_exit(99);
 	freeze_all();
 }
@@ -361,6 +378,9 @@ static void arm(int sock, uint32_t ms)
 static int thaw_any(void *arg, int fd)
 {
 	(void)fd;
+	atomic_fetch_add(&k->thawing, 1);
+	while (atomic_load(&k->hold_thaw))
+		poll(NULL, 0, 1);
 	for (int i = N; i-- > 0;)
 		if (fake_thaw(arg, i) == 0)
 			return 0;
@@ -370,16 +390,6 @@ static int thaw_any(void *arg, int fd)
 static const struct freeze_ops any_ops = {
 	.freeze = fake_freeze, .thaw = thaw_any,
 };
-
-static int wait_thawed(int sock)
-{
-	struct pollfd p = { .fd = sock, .events = POLLIN };
-	struct guardian_msg m;
-
-	if (poll(&p, 1, 10000) != 1 || guardian_recv(sock, &m, NULL) != 1)
-		return 98;
-	return m.op == GUARDIAN_THAWED ? 0 : 97;
-}
 
 static int dies_once(void *arg, int sock, unsigned life)
 {
@@ -396,7 +406,35 @@ static int overstays(void *arg, int sock, unsigned life)
 	(void)arg;
 	(void)life;
 	arm(sock, 50);
-	_exit(wait_thawed(sock));
+	_exit(expect(sock, GUARDIAN_THAWED));
+}
+
+/* The next freeze begins while the guardian is still at the last one: its yes
+ * comes when it can keep it. */
+static int hurries(void *arg, int sock, unsigned life)
+{
+	int err, unread = 0;
+
+	(void)arg;
+	(void)life;
+	atomic_store(&k->hold_thaw, 1);
+	arm(sock, 50);
+	while (!atomic_load(&k->thawing))
+		poll(NULL, 0, 1);
+	if (send_arm(sock, 50) < 0)
+		_exit(99);
+	while (ioctl(sock, SIOCOUTQ, &unread) == 0 && unread)
+		poll(NULL, 0, 1);
+	atomic_store(&k->hold_thaw, 0);
+	err = expect(sock, GUARDIAN_THAWED);
+	if (!err)
+		err = expect(sock, GUARDIAN_ARMED);
+	if (err)
+		_exit(err);
+	frozen_clear(file.z);
+	file.z->n = N;
+	freeze_all();
+	_exit(expect(sock, GUARDIAN_THAWED));
 }
 
 static int dies_always(void *arg, int sock, unsigned life)
@@ -465,6 +503,15 @@ static void the_deadline_thaws_and_the_worker_is_told(void **state)
 	all_thawed_once();
 }
 
+static void armed_while_thawing_the_guardian_says_yes_afterwards(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of(start_guardian(hurries)), 0);
+	assert_int_equal(frozen_count(file.z), 0);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(k->thaws[i], 2);
+}
+
 static void a_worker_that_always_dies_is_given_up(void **state)
 {
 	(void)state;
@@ -503,6 +550,7 @@ int main(void)
 		TEST(the_file_tells_who_lives),
 		TEST(a_killed_worker_is_thawed_for_and_started_again),
 		TEST(the_deadline_thaws_and_the_worker_is_told),
+		TEST(armed_while_thawing_the_guardian_says_yes_afterwards),
 		TEST(a_worker_that_always_dies_is_given_up),
 		TEST(told_to_end_the_guardian_thaws_first),
 	};
