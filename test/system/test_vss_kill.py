@@ -374,7 +374,43 @@ def a_plan_beyond_confinement_is_refused(case):
     case.start()
 
 
+def a_file_system_within_another_thaws_after_it(case):
+    """Its own FITHAW writes to the file that it lies on."""
+    box = case.box
+    case.end()
+    box.mkfs("ext4", "/data/inner.img", 16)
+    inner = box.loop("/data/inner.img")
+    box.mkdir("/tmp/inner")
+    box.mount(inner, "/tmp/inner", "ext4")
+    case.driver = Driver(box)
+    case.daemon = start(box, confine=f"{box.confine},{inner}")
+    case.driver.accept()
+    case.freeze(20)
+    assert box.frozen(inner)
+    assert case.driver.ask(THAW) == (OK, "")
+    assert not box.frozen(inner)
+    case.freeze(20)
+    case.worker = case.find_worker()
+    kill(case.worker)
+    case.thawed(AT_ONCE)
+    wait_for(lambda: not box.frozen(inner))
+    case.driver.accept()
+    case.worker = case.find_worker()
+    number = case.freeze(20)
+    kill_both(case)
+    case.daemon = start(box, confine=f"{box.confine},{inner}")
+    case.thawed(0)
+    assert not box.frozen(inner)
+    case.driver.accept()
+    box.umount("/tmp/inner")
+    times = {m["path"]: m for m in case.record(number)["mounts"]}
+    assert times["/tmp/inner"]["level"] > times["/data"]["level"], times
+    assert times["/tmp/inner"]["freeze_at_us"] < \
+        times["/data"]["freeze_at_us"] < times["/"]["freeze_at_us"], times
+
+
 CASES = (
+    a_file_system_within_another_thaws_after_it,
     a_killed_daemon_is_thawed_for_and_started_again,
     a_daemon_without_guardian_thaws_says_so_and_ends,
     what_both_left_frozen_is_thawed_at_the_next_start,
