@@ -25,6 +25,8 @@ enum nvs_type {
 	NVS_NDIS_CONFIG = 125,		/* from version 2 on; not answered */
 	NVS_VF_ASSOCIATION = 128,	/* host to guest, from 4 on */
 	NVS_SWITCH_DATA_PATH = 129,	/* both ways, from 4 on */
+	NVS_OID_QUERY = 131,		/* from 5 on; nobody relies on it */
+	NVS_OID_QUERY_COMPLETE = 132,
 	NVS_SUBCHANNEL = 133,		/* from 5 on; the reply has this type too */
 	NVS_INDIRECTION_TABLE = 134,	/* host to guest */
 };
@@ -64,6 +66,7 @@ enum nvs_path { NVS_PATH_SYNTHETIC = 0, NVS_PATH_VF = 1 };
 enum {
 	NVS_SUBCHANNEL_ALLOCATE = 1,
 	NVS_INDIRECTIONS = 16,		/* entries, always */
+	NVS_TABLE_AT = 12,		/* where a right host puts them */
 	NVS_MSG_SIZE = 40,		/* bytes, of everything we send */
 	NVS_RECV_BUF_ID = 0xcafe,	/* the ids are only echoed */
 	NVS_SEND_BUF_ID = 0xface,
