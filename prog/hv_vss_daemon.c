@@ -34,6 +34,7 @@
 #include "plan_table.h"
 #include "vss/guardian.h"
 #include "vss/history.h"
+#include "vss/history_rec.h"
 #include "vss/thaw_left.h"
 #include "vss/vss_devmsg.h"
 #include "vss/vssd.h"
@@ -224,6 +225,16 @@ static void on_last_error(void *arg, const char *why)
 	vss_last_error_set(p->last_error, why);
 }
 
+static void on_recorded(void *arg, json_t *record)
+{
+	const char *result = history_text(record, "result");
+	struct program *p = arg;
+
+	if (!strcmp(result, "application") || !strcmp(result, "file-system"))
+		vss_last_error_result(p->last_error, result,
+				      history_text(record, "started"));
+}
+
 static void on_alone(void *arg)
 {
 	struct program *p = arg;
@@ -304,6 +315,7 @@ static struct history *open_history(struct program *p)
 		.metrics = p->metrics_path,
 		.driver_ctl = p->driver_ctl,
 		.keep = p->conf.vss_history_size,
+		.recorded = on_recorded, .arg = p,
 	};
 
 	return history_new(p->loop, &cfg);

@@ -18,38 +18,44 @@ struct vss_last_error {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	char why[256];
+	char why[256], result[64];
 	bool wanted;		/* why[] is to be written */
 	bool written;		/* an item is there, or may be */
+	bool result_wanted;	/* result[] is */
 	bool hold, writing, end;
 };
 
-static int write_item(const char *state_dir, const char *why)
+/* text "": no such item. */
+static int write_item(const char *state_dir, const char *key, const char *text)
 {
 	struct hv_kvp *h;
 	int err = hv_kvp_open(&h, POOL_TO_HOST, HV_KVP_WRITE, state_dir);
 
 	if (err)
 		return err;
-	err = why[0] ? hv_kvp_set(h, VSS_LAST_ERROR, why) :
-	      hv_kvp_delete(h, VSS_LAST_ERROR);
+	err = text[0] ? hv_kvp_set(h, key, text) : hv_kvp_delete(h, key);
 	hv_kvp_close(h);
 	return err == -ENOENT ? 0 : err;
 }
 
 static void write_once(struct vss_last_error *e)
 {
-	char why[sizeof(e->why)];
-	int err;
+	char why[sizeof(e->why)], result[sizeof(e->result)];
+	bool error = e->wanted, good = e->result_wanted;
+	int err = 0;
 
 	memcpy(why, e->why, sizeof(why));
-	e->wanted = false;
+	memcpy(result, e->result, sizeof(result));
+	e->wanted = e->result_wanted = false;
 	e->writing = true;
 	pthread_mutex_unlock(&e->lock);
-	err = write_item(e->state_dir, why);
+	if (error)
+		err = write_item(e->state_dir, VSS_LAST_ERROR, why);
+	if (good)
+		write_item(e->state_dir, VSS_LAST_RESULT, result);
 	pthread_mutex_lock(&e->lock);
 	e->writing = false;
-	if (!err)
+	if (error && !err)
 		e->written = why[0];
 	pthread_cond_broadcast(&e->changed);
 }
@@ -60,12 +66,12 @@ static void *writer(void *arg)
 
 	pthread_mutex_lock(&e->lock);
 	while (!e->end) {
-		if (e->wanted && !e->hold)
+		if ((e->wanted || e->result_wanted) && !e->hold)
 			write_once(e);
 		else
 			pthread_cond_wait(&e->changed, &e->lock);
 	}
-	if (e->wanted)
+	if (e->wanted || e->result_wanted)
 		write_once(e);
 	pthread_mutex_unlock(&e->lock);
 	return NULL;
@@ -131,6 +137,16 @@ void vss_last_error_set(struct vss_last_error *e, const char *why)
 	pthread_mutex_lock(&e->lock);
 	snprintf(e->why, sizeof(e->why), "%s", why ? why : "");
 	e->wanted = why || e->written;
+	pthread_cond_broadcast(&e->changed);
+	pthread_mutex_unlock(&e->lock);
+}
+
+void vss_last_error_result(struct vss_last_error *e, const char *result,
+			   const char *started)
+{
+	pthread_mutex_lock(&e->lock);
+	snprintf(e->result, sizeof(e->result), "%.16s %.30s", result, started);
+	e->result_wanted = true;
 	pthread_cond_broadcast(&e->changed);
 	pthread_mutex_unlock(&e->lock);
 }

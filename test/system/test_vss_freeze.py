@@ -261,6 +261,8 @@ def a_veto_tells_its_name_everywhere(g):
     g.box.thaw("/more")
     g.works()
     wait_for(lambda: item(g, "VSS.LastError") is None)
+    wait_for(lambda: (item(g, "VSS.LastResult") or "").startswith(
+        ("application 20", "file-system 20")))
 
 
 def item(g, key):
