@@ -28,7 +28,7 @@ SETPRIV = ("setpriv", "--reuid=106", "--regid=106", "--clear-groups")
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() \
     else ("", "", "")
 NEEDS = ("prog/hvhost", "prog/hv_utilsd", "prog/hv_vss_daemon", "prog/hvctl",
-         "prog/hv_vss_pg", "test/system/vssbox")
+         "prog/hv_vss_pg", "prog/hv_kvp_daemon", "test/system/vssbox")
 BLKFLSBUF = 0x1261
 MOMENT = 300            # acknowledged transactions
 
@@ -149,6 +149,7 @@ class Guest:
         box = self.box
         box.start_until("serving", "hv_utilsd", "-n", "--host",
                         "/run/host/vmbus")
+        box.start_until("registered with the driver", "hv_kvp_daemon", "-n")
         box.start_until("registered with the driver", "hv_vss_daemon", "-n",
                         "--confine", box.confine)
 
@@ -345,7 +346,8 @@ def main(build):
     svg = f"{build}/demo/vss.svg"
     os.makedirs(os.path.dirname(svg), exist_ok=True)
     with Box(build, [("ext4", "/pg", 320), ("ext4", "/copy", 320)],
-             programs=(shutil.which("setpriv"), f"{build}/prog/hv_vss_pg"),
+             programs=(shutil.which("setpriv"), f"{build}/prog/hv_vss_pg",
+                       f"{build}/prog/hv_kvp_daemon"),
              trees=trees, shell=True, root_megabytes=512) as box:
         del os.environ["LD_LIBRARY_PATH"]
         guest = Guest(build, box)
