@@ -5,7 +5,9 @@
  *   arm      the guardian holds the same descriptors and knows the deadline
  *   flush    syncfs() of all, side by side, again and again until little is
  *            left to write; everything still runs
- *   freeze   level by level, the highest first; one thread a file system
+ *   freeze   level by level, the highest first; one thread a file system.
+ *            Level 0, the root, follows close behind, unless another file
+ *            system lies on it
  *   thaw     the other way round, through the descriptors from before
  *
  * From the first FIFREEZE to the last FITHAW nothing here logs, allocates,

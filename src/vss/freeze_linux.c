@@ -11,7 +11,13 @@
  * How long writers stand still is what FIFREEZE has left to write, so flushing
  * is repeated while it helps: each round writes what came in during the one
  * before. A thread that is done early flushes on until the slowest is done
- * too; otherwise the fast disks would be dirty again by then. */
+ * too; otherwise the fast disks would be dirty again by then.
+ *
+ * What remains are the kernel's three grace periods, some 10 ms each, in every
+ * FIFREEZE. In the first of them writers still write. So the root, which comes
+ * last, need not wait until all others are frozen: it follows a moment after
+ * the last of them was asked, and its writers stand still only after theirs.
+ * Not if another file system lies on it: then that one is frozen first. */
 #include "vss/freeze.h"
 
 #include <assert.h>
@@ -41,12 +47,16 @@ enum {
 	FLUSH_ROUNDS = 8,
 	FLUSH_SHORT_US = 20000,	/* little is left to write */
 	FLUSH_PAUSE_NS = 5000000,
+	FOLLOW_NS = 8000000,	/* less than a grace period */
+	FOLLOW_LOOK_NS = 200000,
 	/* The guardian's deadline is the promise; ours comes a little before,
 	 * so that a daemon that is well tells the driver in time. */
 	MARGIN_PART = 16, MARGIN_MAX_MS = 500,
 };
 
-enum task { TASK_OPEN, TASK_FLUSH, TASK_FREEZE, TASK_THAW, TASK_EXIT };
+enum task {
+	TASK_OPEN, TASK_FLUSH, TASK_FREEZE, TASK_FOLLOW, TASK_THAW, TASK_EXIT
+};
 
 struct job {
 	struct freeze *f;
@@ -72,6 +82,7 @@ struct freeze {
 	int thaw_fds[FREEZE_MAX_FS];	/* of them, those to freeze */
 	unsigned round;			/* the step in hand */
 	int level;
+	bool follow;			/* level 0 may overlap with level 1 */
 	atomic_int unflushed;		/* threads in their first flush; < 1:
 					 * stop */
 	unsigned flushes;
@@ -161,6 +172,32 @@ static void sweep(struct freeze *f)
 	frozen_sweep(f->z, &s);
 }
 
+static void freeze(struct job *j)
+{
+	frozen_freeze(j->f->z, j->i, j->f->fds[j->i], j->f->cfg.ops);
+}
+
+static bool all_asked(const struct freeze *f, unsigned above)
+{
+	for (unsigned i = 0; i < f->n; i++)
+		if (!f->z->fs[i].sync_only && f->z->fs[i].level > above &&
+		    frozen_state(&f->z->fs[i]) == FREEZE_NONE)
+			return false;
+	return true;
+}
+
+/* Behind those that go first, and at a distance. */
+static void follow(struct job *j)
+{
+	const struct timespec look = { .tv_nsec = FOLLOW_LOOK_NS };
+	const struct timespec distance = { .tv_nsec = FOLLOW_NS };
+
+	while (!all_asked(j->f, j->f->z->fs[j->i].level))
+		nanosleep(&look, NULL);
+	nanosleep(&distance, NULL);
+	freeze(j);
+}
+
 static void do_task(struct job *j)
 {
 	switch (j->task) {
@@ -171,7 +208,10 @@ static void do_task(struct job *j)
 		j->err = task_flush(j);
 		break;
 	case TASK_FREEZE:
-		frozen_freeze(j->f->z, j->i, j->f->fds[j->i], j->f->cfg.ops);
+		freeze(j);
+		break;
+	case TASK_FOLLOW:
+		follow(j);
 		break;
 	case TASK_THAW:
 		sweep(j->f);
@@ -430,13 +470,40 @@ static void flush_round(struct freeze *f)
 		wake_loop(f);
 }
 
+/* Does anything lie on what is frozen last? */
+static bool last_is_backing(const struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct plan_fs *last = &p->fs[i];
+
+		if (last->action != PLAN_FREEZE || last->level)
+			continue;
+		for (size_t k = 0; k < p->n; k++) {
+			const struct mount *m = p->fs[k].mount;
+
+			for (unsigned b = 0; b < m->n_backing; b++)
+				if (m->backing[b] == last->mount->dev)
+					return true;
+		}
+	}
+	return false;
+}
+
+/* The level in hand, and the last one if that may follow. */
+static bool in_step(const struct freeze *f, const struct frozen_fs *fs)
+{
+	return !fs->sync_only && (fs->level == (unsigned)f->level ||
+				  (f->follow && f->level == 1 && !fs->level));
+}
+
 static void freeze_level(struct freeze *f)
 {
 	f->round++;
 	for (unsigned i = 0; i < f->n; i++)
-		if (!f->z->fs[i].sync_only &&
-		    f->z->fs[i].level == (unsigned)f->level)
-			give(&f->jobs[i], TASK_FREEZE);
+		if (in_step(f, &f->z->fs[i]))
+			give(&f->jobs[i],
+			     f->z->fs[i].level == (unsigned)f->level ?
+			     TASK_FREEZE : TASK_FOLLOW);
 }
 
 /* From here on until the last FITHAW: no allocation, no log, no look-up. */
@@ -490,8 +557,7 @@ static bool level_frozen(struct freeze *f)
 		const struct frozen_fs *fs = &f->z->fs[i];
 		enum freeze_state s = frozen_state(fs);
 
-		if (fs->sync_only || fs->level != (unsigned)f->level ||
-		    s == FREEZE_FROZEN)
+		if (!in_step(f, fs) || s == FREEZE_FROZEN)
 			continue;
 		if (s == FREEZE_FOREIGN)
 			because(f, "%s: frozen by somebody else", fs->path);
@@ -512,7 +578,8 @@ static void on_level(struct freeze *f)
 		begin_thaw(f);
 		return;
 	}
-	if (f->level-- > 0) {
+	f->level -= f->follow && f->level == 1 ? 2 : 1;
+	if (f->level >= 0) {
 		freeze_level(f);
 		wake_loop(f);
 		return;
@@ -775,6 +842,7 @@ int freeze_start(struct freeze *f, const struct plan *p, uint64_t msgid,
 	f->flushes = 0;
 	f->frozen_ms = frozen_ms;
 	f->level = (int)p->levels - 1;
+	f->follow = !last_is_backing(p);
 	/* An answer that comes on the last moment is one that comes late. */
 	f->give_up_ms = loop_now_ms(f->cfg.loop) + answer_ms - answer_ms / 8;
 	f->phase = FREEZE_PH_OPEN;
