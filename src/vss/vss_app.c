@@ -81,16 +81,25 @@ void vss_apps_ask(struct vss *v, unsigned opt, uint32_t answer_ms)
 	judge(v);
 }
 
+/* One that turns out to be dead may have died before the snapshot. */
+static void end_one(struct vss_app *app, unsigned opt, uint32_t answer_ms)
+{
+	int err = party_end(&app->party, opt, answer_ms);
+
+	if (err == 0 || opt != HV_VSS_THAW)
+		return;
+	if (err == -EPIPE)
+		vss_let_pass(app->party.vss, app->party.peer.name,
+			     "it is gone");
+	refuse(app, "could not be told");
+}
+
 void vss_apps_end(struct vss *v, unsigned opt, uint32_t answer_ms)
 {
 	v->app_no = false;
-	for (struct vss_app *app = v->apps; app; app = app->next) {
-		if (!app->party.frozen || app->party.due)
-			continue;
-		if (party_end(&app->party, opt, answer_ms) < 0 &&
-		    opt == HV_VSS_THAW)
-			refuse(app, "could not be told");
-	}
+	for (struct vss_app *app = v->apps; app; app = app->next)
+		if (app->party.frozen && !app->party.due)
+			end_one(app, opt, answer_ms);
 	judge(v);
 }
 
@@ -141,16 +150,17 @@ int vss_app_open(struct vss *v, const struct vss_peer *p, struct vss_app **app)
 	return 0;
 }
 
-/* It held, or was to hold, while the snapshot was still to be made. */
+/* It held, or was to hold, while the snapshot was still to be made. In THAW_FS
+ * the snapshot is made, but the death may be older than the news of it. */
 static void died_holding(struct vss_app *app)
 {
 	struct vss *v = app->party.vss;
 	const char *why = "it is gone";
 
 	if (v->state != VSS_FREEZE_APPS && v->state != VSS_FREEZE_FS &&
-	    v->state != VSS_FROZEN)
+	    v->state != VSS_FROZEN && v->state != VSS_THAW_FS)
 		return;
-	if (!v->cfg.dead_app_fails) {
+	if (!v->cfg.dead_app_fails || v->state == VSS_THAW_FS) {
 		vss_let_pass(v, app->party.peer.name, why);
 		return;
 	}

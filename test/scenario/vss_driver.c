@@ -290,6 +290,31 @@ static void row_14_application_closes_while_frozen(void **state)
 	assert_string_equal(g->ended_why, "a: it is gone");
 }
 
+/* It may have died before the snapshot was made: who can tell? */
+static void a_death_that_is_found_out_late_counts(void **state)
+{
+	struct vss_rig *g = *state;
+	struct client *b;
+
+	freeze(g);
+	host_asks(g, VSS_THAW);
+	app_dies(app_of(g, "a"));
+	says_yes(&g->fs);
+	expect(g, "fs:thaw thaw=ok");
+	assert_int_equal(g->last_ended.result, VSS_FS_CONSISTENT);
+	b = app_opens(g, "b", true);
+	host_asks(g, VSS_FREEZE);
+	says_yes(b);
+	says_yes(&g->fs);
+	expect(g, "b:freeze fs:freeze freeze=ok");
+	b->dead = true;
+	host_asks(g, VSS_THAW);
+	says_yes(&g->fs);
+	expect(g, "fs:thaw thaw=ok");
+	assert_int_equal(g->last_ended.result, VSS_FS_CONSISTENT);
+	assert_string_equal(g->ended_why, "b: it is gone");
+}
+
 static void row_15_application_opens_while_frozen(void **state)
 {
 	struct vss_rig *g = *state;
@@ -1258,6 +1283,7 @@ int main(void)
 		T(row_12_daemon_comes_back_meanwhile),
 		T(row_13_application_answers_after_the_daemon_died),
 		T(row_14_application_closes_while_frozen),
+		T(a_death_that_is_found_out_late_counts),
 		T(row_15_application_opens_while_frozen),
 		T(row_16_daemon_fails_to_thaw),
 		T(row_17_application_fails_to_go_on),

@@ -237,6 +237,8 @@ static int client_gets(void *arg, const void *buf, size_t len)
 	const uint8_t *b = buf;
 	unsigned opt;
 
+	if (c->dead)
+		return -EPIPE;
 	if (c->deaf)
 		return -EAGAIN;
 	c->got++;

@@ -21,6 +21,7 @@ struct client {
 	char name[16];
 	struct vss_app *app;		/* NULL: the daemon, or not open */
 	bool open, deaf;
+	bool dead;			/* and the driver does not know */
 	enum vss_form form;
 	unsigned got;			/* messages */
 	struct hv_vss_record asked;	/* the last */
