@@ -79,6 +79,7 @@ check vss-table tools/check-fsm.sh
 check vss-table-notice tools/check-fsm.sh --self-test
 check manual-pages tools/check-man.sh
 check hyperv-off switched_off
+check model tools/model.py --fast
 
 check build-gcc build build gcc &&
     suites build -t 3
