@@ -56,6 +56,7 @@ struct guardian_cfg {
 	/* The worker's life: returns its exit status. life counts from 0. */
 	int (*worker)(void *arg, int sock, unsigned life);
 	void *arg;
+	uint32_t say_stuck_ms;	/* thawing takes so long: say it; 0: 10 s */
 };
 
 /* Until the worker exits or SIGTERM comes; the exit status. In the worker it

@@ -5,6 +5,9 @@
  * made at the start that do nothing but frozen_sweep(): a FITHAW that hangs,
  * on a dead disk say, keeps one of them and none of the other file systems.
  *
+ * Nor does it wait for a log while something is frozen, which may be what that
+ * log is on: what there is to say by then is said by a thread of its own.
+ *
  * Once thawing has begun it goes on until nothing is left, tried again every
  * TRY_AGAIN_MS: a FIFREEZE may be under way still in a worker that is stopped,
  * or in one that was killed and cannot die before it returns. */
@@ -63,6 +66,8 @@ struct guardian {
 	pthread_t helpers[HELPERS];
 	sem_t go;
 	atomic_int out;			/* helpers sent and not back yet */
+	pthread_t teller;
+	sem_t say;
 };
 
 /* Helpers ----------------------------------------------------------------- */
@@ -89,14 +94,40 @@ static void *helper(void *arg)
 	return NULL;
 }
 
+static void say_stuck(const struct frozen *z)
+{
+	char path[FROZEN_PATH_SIZE];
+
+	for (unsigned i = 0; i < z->n && i < FREEZE_MAX_FS; i++)
+		if (frozen_state(&z->fs[i]) == FREEZE_THAWING ||
+		    frozen_state(&z->fs[i]) == FREEZE_STUCK)
+			log_err("%s cannot be thawed yet; trying on",
+				log_quote(path, sizeof(path), z->fs[i].path,
+					  sizeof(z->fs[i].path)));
+}
+
+static void *teller(void *arg)
+{
+	struct guardian *g = arg;
+
+	for (;;) {
+		while (sem_wait(&g->say) < 0)
+			;
+		say_stuck(g->z);
+	}
+	return NULL;
+}
+
 static int start_helpers(struct guardian *g)
 {
 	pthread_attr_t a;
-	int err = 0;
+	int err;
 
-	if (sem_init(&g->go, 0, 0) < 0 || pthread_attr_init(&a))
+	if (sem_init(&g->go, 0, 0) < 0 || sem_init(&g->say, 0, 0) < 0 ||
+	    pthread_attr_init(&a))
 		return -ENOMEM;
 	pthread_attr_setstacksize(&a, FROZEN_STACK_BYTES);
+	err = pthread_create(&g->teller, &a, teller, g);
 	for (unsigned i = 0; i < HELPERS && !err; i++)
 		err = pthread_create(&g->helpers[i], &a, helper, g);
 	pthread_attr_destroy(&a);
@@ -357,17 +388,17 @@ static void on_signal(struct guardian *g)
 
 /* ------------------------------------------------------------------------- */
 
-static void say_stuck(struct guardian *g)
+static void have_it_said(struct guardian *g)
 {
+	const uint64_t patience_us =
+		(g->cfg->say_stuck_ms ? g->cfg->say_stuck_ms : SAY_STUCK_MS) *
+		1000ULL;
+
 	if (g->said_stuck ||
-	    frozen_now_us() - g->thaw_began_us < SAY_STUCK_MS * 1000)
+	    frozen_now_us() - g->thaw_began_us < patience_us)
 		return;
 	g->said_stuck = true;
-	for (unsigned i = 0; i < g->z->n; i++)
-		if (frozen_state(&g->z->fs[i]) == FREEZE_THAWING ||
-		    frozen_state(&g->z->fs[i]) == FREEZE_STUCK)
-			log_err("%s cannot be thawed yet; trying on",
-				g->z->fs[i].path);
+	sem_post(&g->say);
 }
 
 static void go_on_thawing(struct guardian *g)
@@ -378,7 +409,7 @@ static void go_on_thawing(struct guardian *g)
 	if (frozen_count(g->z)) {
 		if (now - g->tried_us >= TRY_AGAIN_MS * 1000) {
 			try_to_thaw(g);
-			say_stuck(g);
+			have_it_said(g);
 		}
 		return;
 	}

@@ -32,6 +32,7 @@ struct kernel {
 	atomic_int frozen[N], thaws[N];
 	atomic_int freeze_err[N], thaw_err[N];
 	atomic_int hold;		/* FIFREEZE of 0 hangs while set */
+	atomic_int log_blocks, said;
 	atomic_int hold_thaw, thawing;	/* FITHAW hangs; how many are in it */
 	atomic_int inside;
 	atomic_int order[2 * N], calls;
@@ -74,6 +75,16 @@ static void quiet(void *arg, enum log_level level, const char *line)
 	(void)arg;
 	(void)level;
 	(void)line;
+}
+
+static void blocked(void *arg, enum log_level level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	(void)line;
+	atomic_fetch_add(&k->said, 1);
+	while (atomic_load(&k->log_blocks))
+		poll(NULL, 0, 1);
 }
 
 static int setup(void **state)
@@ -381,9 +392,12 @@ static int thaw_any(void *arg, int fd)
 	atomic_fetch_add(&k->thawing, 1);
 	while (atomic_load(&k->hold_thaw))
 		poll(NULL, 0, 1);
-	for (int i = N; i-- > 0;)
-		if (fake_thaw(arg, i) == 0)
-			return 0;
+	for (int i = N; i-- > 0;) {
+		int err = fake_thaw(arg, i);
+
+		if (err != -EINVAL)
+			return err;
+	}
 	return -EINVAL;
 }
 
@@ -437,6 +451,26 @@ static int hurries(void *arg, int sock, unsigned life)
 	_exit(expect(sock, GUARDIAN_THAWED));
 }
 
+/* What could not be thawed can be by now, and the log still blocks. */
+static int is_stuck(void *arg, int sock, unsigned life)
+{
+	int err;
+
+	(void)arg;
+	(void)life;
+	for (unsigned i = 0; i < N; i++)
+		k->thaw_err[i] = EIO;
+	atomic_store(&k->log_blocks, 1);
+	arm(sock, 50);
+	for (int i = 0; i < 10000 && !atomic_load(&k->said); i++)
+		poll(NULL, 0, 1);
+	for (unsigned i = 0; i < N; i++)
+		k->thaw_err[i] = 0;
+	err = expect(sock, GUARDIAN_THAWED);
+	atomic_store(&k->log_blocks, 0);
+	_exit(err);
+}
+
 static int dies_always(void *arg, int sock, unsigned life)
 {
 	(void)arg;
@@ -461,6 +495,7 @@ static pid_t start_guardian(int (*worker)(void *, int, unsigned))
 {
 	const struct guardian_cfg cfg = {
 		.file = &file, .ops = &any_ops, .worker = worker,
+		.say_stuck_ms = 1,
 	};
 	pid_t pid = fork();
 
@@ -512,6 +547,14 @@ static void armed_while_thawing_the_guardian_says_yes_afterwards(void **state)
 		assert_int_equal(k->thaws[i], 2);
 }
 
+static void a_log_that_blocks_keeps_the_guardian_from_nothing(void **state)
+{
+	(void)state;
+	log_capture(blocked, NULL);
+	assert_int_equal(status_of(start_guardian(is_stuck)), 0);
+	all_thawed_once();
+}
+
 static void a_worker_that_always_dies_is_given_up(void **state)
 {
 	(void)state;
@@ -551,6 +594,7 @@ int main(void)
 		TEST(a_killed_worker_is_thawed_for_and_started_again),
 		TEST(the_deadline_thaws_and_the_worker_is_told),
 		TEST(armed_while_thawing_the_guardian_says_yes_afterwards),
+		TEST(a_log_that_blocks_keeps_the_guardian_from_nothing),
 		TEST(a_worker_that_always_dies_is_given_up),
 		TEST(told_to_end_the_guardian_thaws_first),
 	};
