@@ -829,6 +829,11 @@ int freeze_start(struct freeze *f, const struct plan *p, uint64_t msgid,
 	frozen_clear(f->z);
 	f->locked = mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
 	err = make_jobs(f, p);
+	/* Stacks count against RLIMIT_MEMLOCK: rather unlocked than not. */
+	if (err == -EAGAIN && f->locked) {
+		clean_up(f);
+		err = make_jobs(f, p);
+	}
 	if (err) {
 		clean_up(f);
 		return err;
