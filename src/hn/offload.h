@@ -47,6 +47,10 @@ void vnet_put(uint8_t raw[OFFLOAD_VNET_HDR], const struct vnet_hdr *h);
 int offload_to_host(struct rndis_meta *m, uint8_t **frame, size_t *len,
 		    const struct vnet_hdr *h, bool tx_checksum);
 
+/* Does the host say that the frame's sums are good? Some call good UDP "TCP
+ * good", so either word is taken for both. */
+bool offload_verified(const struct rndis_meta *m);
+
 /* A frame from the host. A sum that the host calls good although its bytes are
  * not is made here. m->has_vlan is the caller's business (the tag goes in
  * front, offload_push_vlan()). */
