@@ -492,6 +492,11 @@ void nvs_free(struct nvs *n)
 	free(n);
 }
 
+void nvs_set_mtu(struct nvs *n, uint32_t mtu)
+{
+	n->cfg.mtu = mtu;
+}
+
 void nvs_open(struct nvs *n, uint32_t relid, struct channel *c)
 {
 	nvs_close(n);

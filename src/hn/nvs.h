@@ -44,8 +44,8 @@ struct nvs_ops {
 	void (*ready)(void *arg);
 	/* The host refuses, is silent or talks nonsense; why is for people. */
 	void (*failed)(void *arg, const char *why);
-	/* One RNDIS message, a private copy valid during the call. */
-	void (*rndis)(void *arg, bool control, const uint8_t *msg, size_t len);
+	/* One RNDIS message, a private copy, the callee's during the call. */
+	void (*rndis)(void *arg, bool control, uint8_t *msg, size_t len);
 	/* All messages of one packet were handed on: write them out. */
 	void (*batch_end)(void *arg);
 	/* The host is done with a send; its section is free again. */
@@ -71,6 +71,9 @@ struct nvs_stats {
 struct nvs *nvs_new(struct loop *l, struct bus *b, const struct nvs_cfg *cfg,
 		    const struct nvs_ops *ops, void *arg);
 void nvs_free(struct nvs *n);			/* NULL is fine */
+
+/* For the next nvs_open(). */
+void nvs_set_mtu(struct nvs *n, uint32_t mtu);
 
 /* The channel opened. Its packets and its room are to be passed on. */
 void nvs_open(struct nvs *n, uint32_t relid, struct channel *c);

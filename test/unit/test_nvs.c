@@ -222,7 +222,7 @@ static void on_failed(void *arg, const char *why)
 	snprintf(g->why, sizeof(g->why), "%s", why);
 }
 
-static void on_rndis(void *arg, bool control, const uint8_t *msg, size_t len)
+static void on_rndis(void *arg, bool control, uint8_t *msg, size_t len)
 {
 	struct rig *g = arg;
 
