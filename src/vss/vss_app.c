@@ -157,9 +157,6 @@ static void died_holding(struct vss_app *app)
 	struct vss *v = app->party.vss;
 	const char *why = "it is gone";
 
-	/* The snapshot is made, but whether before or after is not known. */
-	if (v->state == VSS_THAW_FS)
-		vss_let_pass(v, app->party.peer.name, why);
 	if (v->state != VSS_FREEZE_APPS && v->state != VSS_FREEZE_FS &&
 	    v->state != VSS_FROZEN && v->state != VSS_THAW_FS)
 		return;
