@@ -431,51 +431,81 @@ out:
 
 /* Recovery --------------------------------------------------------------------- */
 
+/* arg: errors are to be told, too; it is not tried again. */
 static void on_left(void *arg, const struct frozen_fs *fs, int err)
 {
-	(void)arg;
-	if (err)
+	char path[sizeof(fs->path)], source[sizeof(fs->source)];
+
+	log_quote(path, sizeof(path), fs->path, sizeof(fs->path));
+	log_quote(source, sizeof(source), fs->source, sizeof(fs->source));
+	if (err && arg)
 		log_err("%s (%s) was left frozen and cannot be thawed: %s; "
 			"free it with `fsfreeze --unfreeze`, or by a reboot",
-			fs->path, fs->source, strerror(-err));
-	else if (frozen_thawer(fs) != FREEZE_BY_NOBODY)
-		log_warn("%s (%s) was left frozen; thawed", fs->path,
-			 fs->source);
+			path, source, strerror(-err));
+	else if (!err && frozen_thawer(fs) != FREEZE_BY_NOBODY)
+		log_warn("%s (%s) was left frozen; thawed", path, source);
+}
+
+static void thaw_once(struct program *p, bool over, bool last)
+{
+	const struct thaw_left t = {
+		.ops = &freeze_ops_real, .over = over, .said = on_left,
+		.arg = last ? p : NULL,
+	};
+
+	if (frozen_count(p->file.z))
+		thaw_left(p->file.z, &t);
+}
+
+/* The log may be on what is frozen, and nothing is thawed while we wait for
+ * it; a process of its own can wait. */
+static void warn_apart(const struct program *p, pid_t pid)
+{
+	if (fork())
+		return;
+	close(p->file.fd);		/* it says who lives */
+	log_hold(false);
+	log_warn("process %d of an earlier life hangs while it freezes; "
+		 "waiting for it, to thaw what it leaves", (int)pid);
+	_exit(EXIT_SUCCESS);
 }
 
 /* A worker that has lost its guardian thaws by itself, tells the history and
  * ends; one that is stopped or hangs does not, and is ended. What it had under
- * way may come to be frozen until it is gone. */
-static void end_orphan(struct program *p)
+ * way may come to be frozen until it is gone, however long that takes. Returns
+ * whether it is. */
+static bool end_orphan(struct program *p)
 {
 	const struct timespec moment = { .tv_nsec = 10000000 };
-	pid_t pid = frozen_worker(&p->file);
 
-	for (unsigned i = 0; pid > 0 && i < 2 * ORPHAN_TRIES; i++) {
-		if (i == ORPHAN_TRIES) {
-			log_warn("ending process %d, which an earlier life "
-				 "left", (int)pid);
+	for (unsigned i = 0; !frozen_take_over(&p->file); i++) {
+		pid_t pid = frozen_worker(&p->file);
+
+		if (i >= 2 * ORPHAN_TRIES && !frozen_count(p->file.z))
+			return false;
+		if (i == ORPHAN_TRIES && pid > 0)
 			kill(pid, SIGKILL);
-		}
+		if (i == 2 * ORPHAN_TRIES)
+			warn_apart(p, pid);
+		thaw_once(p, false, false);
 		nanosleep(&moment, NULL);
-		if (frozen_count(p->file.z))
-			thaw_left(p->file.z, &freeze_ops_real, on_left, NULL);
-		pid = frozen_worker(&p->file);
 	}
+	return true;
 }
 
+/* What there is to say may go to what is frozen still: it waits. */
 static unsigned recover(struct program *p)
 {
-	struct frozen *z = p->file.z;
+	bool over;
 
-	if (frozen_check(z) < 0) {
-		frozen_clear(z);
-		return 0;
-	}
-	if (frozen_count(z))
-		thaw_left(z, &freeze_ops_real, on_left, NULL);
-	end_orphan(p);
-	return frozen_count(z);
+	if (frozen_check(p->file.z) < 0)
+		frozen_clear(p->file.z);
+	log_hold(true);
+	thaw_once(p, false, false);
+	over = end_orphan(p);
+	thaw_once(p, over, true);
+	log_hold(false);
+	return frozen_count(p->file.z);
 }
 
 static int open_frozen(struct program *p)

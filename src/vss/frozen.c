@@ -7,7 +7,9 @@
  * which end with the process that took them: byte 0 is the guardian's life,
  * byte 1 the worker's. So the next life can tell a guardian that lives (it
  * must not start) from a worker that has lost its guardian (it must thaw what
- * that one may be unable to, stopped for instance). */
+ * that one may be unable to, stopped for instance). A worker that was just
+ * forked has not locked its byte; that it lives is told by the flock, which
+ * guardian and workers share. */
 #include "vss/frozen.h"
 
 #include <errno.h>
@@ -15,6 +17,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -284,6 +287,11 @@ pid_t frozen_worker(const struct frozen_file *f)
 	if (fcntl(f->fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK)
 		return 0;
 	return l.l_pid;
+}
+
+bool frozen_take_over(const struct frozen_file *f)
+{
+	return flock(f->fd, LOCK_EX | LOCK_NB) == 0;
 }
 
 static bool on_memory(int fd)

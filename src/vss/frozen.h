@@ -123,6 +123,9 @@ int frozen_open(struct frozen_file *f, const char *path);
 void frozen_close(struct frozen_file *f);
 /* The pid of a worker that lives; 0: none. */
 pid_t frozen_worker(const struct frozen_file *f);
+/* Is nobody of an earlier life left, not even a worker that does not say yet
+ * that it lives? If so, there is nobody else until the next life. */
+bool frozen_take_over(const struct frozen_file *f);
 /* In the worker, after the fork: say that it lives. */
 int frozen_lock_worker(struct frozen_file *f);
 

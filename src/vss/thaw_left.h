@@ -11,11 +11,20 @@
 
 #include "vss/frozen.h"
 
-/* Thaw what is ours in z. said is called for each that was or may have been
- * frozen: err 0 thawed, else why it is left. Returns how many are left. */
-unsigned thaw_left(struct frozen *z, const struct freeze_ops *ops,
-		   void (*said)(void *arg, const struct frozen_fs *fs, int err),
-		   void *arg);
+struct thaw_left {
+	const struct freeze_ops *ops;
+	/* Nobody of that life is left. Else a FIFREEZE may be under way still,
+	 * and what is not frozen yet has to be tried again until this is so. */
+	bool over;
+	/* Called for each that was or may have been frozen: err 0 thawed, else
+	 * why it is left. */
+	void (*said)(void *arg, const struct frozen_fs *fs, int err);
+	void *arg;
+};
+
+/* Thaw what is ours in z. Returns how many are left. May block as long as a
+ * FIFREEZE does, when all others are thawed. */
+unsigned thaw_left(struct frozen *z, const struct thaw_left *t);
 
 /* A descriptor of the super block, for FITHAW, or -errno (-ENODEV: not
  * found). */

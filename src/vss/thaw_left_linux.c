@@ -175,12 +175,12 @@ static bool left(const struct frozen_fs *fs)
 }
 
 /* Both of the last life may have been at it. */
-static void sweep_for_both(struct frozen *z, const int *fds,
-			   const struct freeze_ops *ops)
+static void sweep_for_both(struct frozen *z, const int *fds, bool force,
+			   const struct thaw_left *t)
 {
 	struct frozen_sweep s = {
-		.me = FREEZE_BY_RESTART, .other_dead = true, .force = true,
-		.fds = fds, .ops = ops,
+		.me = FREEZE_BY_RESTART, .other_dead = t->over, .force = force,
+		.fds = fds, .ops = t->ops,
 	};
 
 	for (unsigned who = FREEZE_BY_DAEMON; who < FREEZE_N_WHO; who++) {
@@ -189,27 +189,35 @@ static void sweep_for_both(struct frozen *z, const int *fds,
 	}
 }
 
-unsigned thaw_left(struct frozen *z, const struct freeze_ops *ops,
-		   void (*said)(void *arg, const struct frozen_fs *fs, int err),
-		   void *arg)
+static void thaw_some(struct frozen *z, bool force, const struct thaw_left *t)
 {
 	int fds[FREEZE_MAX_FS];
-	unsigned n_left = 0;
 
-	frozen_revoke(z);
-	for (unsigned i = 0; i < z->n; i++)
-		fds[i] = left(&z->fs[i]) ? thaw_left_open(&z->fs[i]) : -EALREADY;
-	sweep_for_both(z, fds, ops);
+	for (unsigned i = 0; i < z->n; i++) {
+		bool asked = frozen_state(&z->fs[i]) == FREEZE_REVOKED;
+
+		fds[i] = left(&z->fs[i]) && (force || !asked) ?
+			 thaw_left_open(&z->fs[i]) : -EALREADY;
+	}
+	sweep_for_both(z, fds, force, t);
 	for (unsigned i = 0; i < z->n; i++) {
 		bool still = left(&z->fs[i]);
 
 		if (fds[i] == -EALREADY)
 			continue;
-		said(arg, &z->fs[i], !still ? 0 : fds[i] < 0 ? fds[i] :
-		     -z->fs[i].error);
+		if (force || !still)
+			t->said(t->arg, &z->fs[i], !still ? 0 :
+				fds[i] < 0 ? fds[i] : -z->fs[i].error);
 		if (fds[i] >= 0)
 			close(fds[i]);
-		n_left += still;
 	}
-	return n_left;
+}
+
+/* What a FIFREEZE is under way for comes last: it may keep us waiting. */
+unsigned thaw_left(struct frozen *z, const struct thaw_left *t)
+{
+	frozen_revoke(z);
+	thaw_some(z, false, t);
+	thaw_some(z, true, t);
+	return frozen_count(z);
 }

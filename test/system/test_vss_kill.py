@@ -136,6 +136,20 @@ def kill_both(case):
     wait_for(lambda: not os.path.exists(f"/proc/{case.worker}"))
 
 
+def kill_in_turn(case, chance):
+    """One sees the other's end, and is killed in the middle of what it does
+    about that; a worker that was just made lives on."""
+    victims = [case.worker, case.daemon.pid]
+    chance.shuffle(victims)
+    kill(victims[0])
+    threading.Event().wait(chance.choice((0, 0.0003, 0.001, 0.003)))
+    try:
+        kill(victims[1])
+    except ProcessLookupError:
+        pass
+    case.daemon.wait(20)
+
+
 def what_both_left_frozen_is_thawed_at_the_next_start(case):
     number = case.freeze(20)
     kill_both(case)
@@ -216,11 +230,13 @@ def killed_at_any_moment_nothing_stays_frozen(case):
     print(f"seed {seed} (HV_TEST_SEED)", flush=True)
     chance = random.Random(seed)
     for _ in range(12):
-        victim = chance.choice(("worker", "guardian", "both"))
+        victim = chance.choice(("worker", "guardian", "both", "in turn"))
         case.driver.send(FREEZE, frozen_ms=millis(WINDOW))
         threading.Event().wait(chance.random() * 0.3)
         if victim == "both":
             kill_both(case)
+        elif victim == "in turn":
+            kill_in_turn(case, chance)
         else:
             kill(case.worker if victim == "worker" else case.daemon.pid)
         if victim == "worker":

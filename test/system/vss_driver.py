@@ -37,10 +37,14 @@ class Driver:
         self.close()
 
     def accept(self):
-        """The daemon registers; its HELLO is read."""
+        """The daemon registers; its HELLO is read. Of several that came, all
+        but the last are of lives that have ended."""
         if self.conn:
             self.conn.close()
         self.conn, _ = self.listener.accept()
+        while select.select([self.listener], [], [], 0)[0]:
+            self.conn.close()
+            self.conn, _ = self.listener.accept()
         self.conn.settimeout(BUDGET)
         opt, _, _, name = self.receive()
         assert (opt, name) == (HELLO, "hv_vss_daemon"), (opt, name)

@@ -355,6 +355,33 @@ static void the_file_tells_who_lives(void **state)
 	unlink(path);
 }
 
+/* Forked, and its guardian killed before it could say so. */
+static void a_worker_that_was_just_forked_is_known_to_live(void **state)
+{
+	char path[] = "/tmp/frozen.XXXXXX";
+	struct frozen_file a, b;
+	int fd = mkstemp(path);
+	pid_t pid;
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(frozen_open(&a, path), 0);
+	assert_true(frozen_take_over(&a));
+	pid = fork();
+	while (!pid)
+		pause();
+	frozen_close(&a);
+	assert_int_equal(frozen_open(&b, path), 0);
+	assert_int_equal(frozen_worker(&b), 0);
+	assert_false(frozen_take_over(&b));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_true(frozen_take_over(&b));
+	frozen_close(&b);
+	unlink(path);
+}
+
 /* The guardian */
 
 static int send_arm(int sock, uint32_t ms)
@@ -591,6 +618,7 @@ int main(void)
 		TEST(a_thaw_by_somebody_else_is_noticed),
 		TEST(memory_that_is_not_ours_is_refused),
 		TEST(the_file_tells_who_lives),
+		TEST(a_worker_that_was_just_forked_is_known_to_live),
 		TEST(a_killed_worker_is_thawed_for_and_started_again),
 		TEST(the_deadline_thaws_and_the_worker_is_told),
 		TEST(armed_while_thawing_the_guardian_says_yes_afterwards),
