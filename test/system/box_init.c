@@ -266,7 +266,10 @@ become_init(const char *dir, int control, bool net)
 	if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
 		    (net ? CLONE_NEWNET : 0)) < 0)
 		give_up(BOX_SKIP, "no namespaces");
-	must(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "private");
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		give_up(BOX_SKIP, errno == EINVAL ?
+			"the root directory is no mount point, as in a chroot" :
+			"the mount table cannot be made private");
 	snprintf(root, sizeof(root), "%s/mnt", dir);
 	mkdirs(root);
 	attach_disks();
