@@ -43,9 +43,22 @@ class Server:
         self.data = data or f"{self.dir}/data"
         self.proc = None
         self.own(self.dir)
+        self.peers = self._peers()
         self.libs = ":".join(
             d for pattern in ("usr/lib/*-linux-gnu", "lib/*-linux-gnu")
-            for d in glob.glob(f"{self.build}/peers/*/{pattern}"))
+            for d in glob.glob(f"{self.peers}/*/{pattern}"))
+
+    def _peers(self):
+        """The unpacked programs; a copy if our user may not go there, as in
+        a clone below /root."""
+        peers = f"{self.build}/peers"
+        parents = [peers]
+        while parents[-1] != "/":
+            parents.append(os.path.dirname(parents[-1]))
+        if not self.uid or not os.path.isdir(peers) or \
+                all(os.stat(d).st_mode & 0o001 for d in parents):
+            return peers
+        return shutil.copytree(peers, f"{self.dir}/peers", symlinks=True)
 
     def own(self, path):
         os.makedirs(path, exist_ok=True)
@@ -54,7 +67,7 @@ class Server:
 
     def find(self, package, path):
         """A program; the test is skipped if it is not there for us."""
-        program = f"{self.build}/peers/{package}/{path}"
+        program = f"{self.peers}/{package}/{path}"
         if not os.path.exists(program):
             skip(f"{program} is not there (tools/peers.sh)")
         return program
