@@ -474,7 +474,7 @@ def main(build):
         good.close()
         good = Client(m, "good")
         a_thousand_take_part_and_one_more_is_refused(m, good)
-    group = grp.getgrall()[-1]
+    group = [g for g in grp.getgrall() if g.gr_gid not in (0, NOBODY)][-1]
     with Machine(build, settings=SETTINGS + f"""
 silent-application = go-on
 application-device-mode = 0660
