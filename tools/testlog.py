@@ -2,7 +2,8 @@
 """testlog.py BUILD - Meson's JSON test log as lines: result, name, reason.
 
 What a failed test printed goes to stderr, where a person finds it; a skipped
-test's reason is the last line it printed.
+test's reason is the last line it printed, on stdout if there is one: the
+programs it ran say theirs on stderr.
 """
 import json
 import sys
@@ -11,9 +12,11 @@ RESULT = {"OK": "passed", "EXPECTEDFAIL": "passed", "SKIP": "skipped"}
 
 
 def last_line(test):
-    lines = (test.get("stdout", "") + test.get("stderr", "")).split("\n")
-    lines = [line.strip() for line in lines if line.strip()]
-    return lines[-1].replace("\t", " ") if lines else "no reason given"
+    for said in test.get("stdout", ""), test.get("stderr", ""):
+        lines = [line.strip() for line in said.split("\n") if line.strip()]
+        if lines:
+            return lines[-1].replace("\t", " ").removeprefix("skipped: ")
+    return "no reason given"
 
 
 def main(build):
