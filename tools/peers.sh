@@ -13,7 +13,7 @@ packages="cloud-init hyperv-daemons
     postgresql-15 postgresql-client-15
     mariadb-server-core mariadb-client-core
     libaio1 liburing2 libnuma1 libxml2 libicu72 libpcre2-8-0 libedit2 libbsd0
-    libmd0"
+    libmd0 libncurses6"
 dir=${1:?usage: peers.sh DIR}
 
 have_all()
