@@ -205,12 +205,13 @@ class Soak(Guest):
         assert not self.box.any_frozen()
         return verdict
 
-    @staticmethod
-    def verdict(out):
+    def verdict(self, out):
         try:
-            return json.loads(out)["outcome"]
+            said = json.loads(out)
         except ValueError:
-            return "none"
+            said = {"outcome": "none", "why": "no verdict came"}
+        self.why = said.get("guest") or said.get("why") or ""
+        return said["outcome"]
 
     def judge(self):
         began, ended = self.clocks()
@@ -339,7 +340,8 @@ def main(build, count):
                     usual = soak.took
                 verdicts[verdict] += 1
                 print(f"{i + 1}: {fault.__name__} at {moment:.2f} s: "
-                      f"{verdict}; {time.monotonic() - began:.1f} s",
+                      f"{verdict}; {time.monotonic() - began:.1f} s"
+                      f"{verdict != PRODUCTION and '; ' + soak.why or ''}",
                       flush=True)
         except BaseException:
             print(soak.log()[-4000:], file=sys.stderr)
