@@ -1,6 +1,7 @@
 #!/bin/sh
 # check-fsm.sh [--self-test] - the rows of the VSS coordinator's table as
-# doc/wire/vss.md shows them are those of src/vss/vss_fsm.def.
+# doc/wire/vss.md shows them are those of src/vss/vss_fsm.def; likewise those of
+# the VF behaviour, doc/vf.md and src/hn/vf_fsm.def.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -50,5 +51,8 @@ self_test()
 
 case ${1:-} in
 --self-test) self_test ;;
-*) compare src/vss/vss_fsm.def doc/wire/vss.md ;;
+*)
+    compare src/vss/vss_fsm.def doc/wire/vss.md
+    compare src/hn/vf_fsm.def doc/vf.md
+    ;;
 esac
