@@ -12,11 +12,12 @@ ic            base/ vmbus/ ic/
 kvp           base/ vmbus/ ic/ kvp/
 vss           base/ vmbus/ ic/ vss/
 hn            base/ vmbus/ hn/
+lagg          base/ lagg/
 endpoint      base/ endpoint/
 lib           base/ endpoint/ kvp/ vss/ lib/
 app           base/ app/ vss/vss_devmsg.h
 host          base/ vmbus/ host/ ic/hv_utilreg.h kvp/kvp_reg.h vss/vss_reg.h hn/nvs_reg.h hn/rndis_reg.h
-prog          base/ vmbus/ ic/ kvp/ vss/ hn/ endpoint/ lib/ app/
+prog          base/ vmbus/ ic/ kvp/ vss/ hn/ lagg/ endpoint/ lib/ app/
 prog/hvhost   base/ vmbus/ host/ prog/ ic/hv_utilreg.h kvp/kvp_reg.h vss/vss_reg.h
 RULES
 }

@@ -9,8 +9,9 @@ set -eu
 
 build_packages="gcc libc6-dev meson ninja-build pkg-config
     libevent-dev libjansson-dev libinih-dev libmnl-dev libunistring-dev zlib1g-dev
-    libcmocka-dev libmount-dev libpq-dev libmariadb-dev"
-check_packages="clang clang-tidy libclang-rt-dev llvm mandoc iproute2 spin
+    libcmocka-dev libmount-dev libpq-dev libmariadb-dev
+    clang libbpf-dev"
+check_packages="clang-tidy libclang-rt-dev llvm mandoc iproute2 spin
     python3 python3-requests python3-yaml e2fsprogs xfsprogs btrfs-progs strace"
 
 wanted=
