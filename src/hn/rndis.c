@@ -289,9 +289,8 @@ static void on_filter_set(struct rndis *r, const struct rndis_control *c)
 
 static void on_link_state(struct rndis *r, const struct rndis_control *c)
 {
-	if (c->status != RNDIS_S_OK)
-		return;			/* what we know stays */
-	r->nic.link_up = number(c, 0) == 0;
+	if (c->status == RNDIS_S_OK)	/* or else what we know stays */
+		r->nic.link_up = number(c, 0) == 0;
 	r->ops.link(r->arg, r->nic.link_up);
 }
 
