@@ -149,6 +149,7 @@ int main(int argc, char **argv)
 		  &h.timeout },
 		{ 'v', "value", "VALUE", "wait: until the key has this value",
 		  &h.value },
+		{ 0, "all", NULL, "vss history: each check, too", &h.all },
 		{ 0, "svg", "FILE", "vss last: write a drawing there", &h.svg },
 		{ 0, "stop", NULL, "hold: COMMAND, with SIGSTOP and SIGCONT",
 		  &h.hold.stop },

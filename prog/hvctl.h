@@ -24,7 +24,7 @@ struct hvctl {
 	const char *value;	/* --value */
 	const char *timeout;	/* --timeout */
 	const char *svg;	/* --svg */
-	bool json, force, replace, append;
+	bool json, force, replace, append, all;
 	struct {			/* vss hold */
 		const char *check, *freeze, *thaw, *abort;
 		const char *signal, *pid, *name, *device;

@@ -1,4 +1,4 @@
-/* prog/hvctl_vss_history.c - hvctl vss history, last and status.
+/* prog/hvctl_vss_history.c - hvctl vss history and last.
  *
  * The history file is read directly, so these commands work when nothing runs.
  * hv_utilsd is asked for what it knows and the file does not have yet: the
@@ -21,22 +21,22 @@
 #include "vss/history_rec.h"
 
 enum {
-	ANSWER_MS = 3000,
 	HISTORY_DEFAULT = 20,
 	FIND_MOST = 100000,	/* records among which an id is looked for */
+	CHECK_LEADS_S = 60,	/* a freeze so soon belongs to the check */
 	PIPE_COLUMNS = 90,
 };
 
 /* Records ----------------------------------------------------------------- */
 
-static json_t *ask(struct hvctl *c, const char *program, const char *cmd)
+json_t *hvctl_vss_ask(struct hvctl *c, const char *program, const char *cmd)
 {
 	char path[CONF_PATH_MAX], name[64];
 	json_t *reply = NULL;
 
 	snprintf(name, sizeof(name), "%s.ctl", program);
 	if (conf_path(path, c->conf.run_dir, name) < 0 ||
-	    ctl_call(path, json_pack("{s:s}", "cmd", cmd), ANSWER_MS,
+	    ctl_call(path, json_pack("{s:s}", "cmd", cmd), VSS_ANSWER_MS,
 		     &reply) < 0)
 		return NULL;
 	return reply;
@@ -66,8 +66,8 @@ static void merge(json_t *records, json_t *driver)
 
 static void merge_driver(struct hvctl *c, json_t *records)
 {
-	json_t *reply = ask(c, "hv_utilsd", "vss-backups"), *foreign;
-	json_t *list = json_object_get(reply, "backups");
+	json_t *reply = hvctl_vss_ask(c, "hv_utilsd", "vss-backups");
+	json_t *list = json_object_get(reply, "backups"), *foreign;
 	size_t i;
 
 	json_array_foreach(list, i, foreign) {
@@ -121,7 +121,7 @@ static int load(struct hvctl *c, size_t most, json_t **records)
 	return 0;
 }
 
-static bool good(const json_t *rec)
+bool hvctl_vss_good(const json_t *rec)
 {
 	const char *result = history_text(rec, "result");
 
@@ -130,6 +130,52 @@ static bool good(const json_t *rec)
 }
 
 /* history ----------------------------------------------------------------- */
+
+static bool is_check(const json_t *rec)
+{
+	return !strcmp(history_text(rec, "result"), "checked");
+}
+
+/* Did the host go beyond asking? */
+static bool is_backup(const json_t *rec)
+{
+	json_t *step, *host = json_object_get(rec, "host");
+	size_t i;
+
+	if (!history_rec_has_driver(rec))
+		return true;
+	json_array_foreach(host, i, step)
+		if (!strcmp(history_text(step, "op"), "freeze"))
+			return true;
+	return false;
+}
+
+static bool leads_to(const json_t *check, const json_t *backup)
+{
+	json_int_t from = history_int(check, "at_us");
+	json_int_t to = history_int(backup, "at_us");
+
+	return from >= 0 && to >= from &&
+	       to - from <= (json_int_t)CHECK_LEADS_S * 1000000 &&
+	       !strcmp(history_text(check, "boot"),
+		       history_text(backup, "boot"));
+}
+
+/* Hosts check before each freeze. A check that went well and that its backup
+ * followed says nothing that this does not. */
+static void drop_checks(json_t *records)
+{
+	json_t *backup = NULL;
+
+	for (size_t i = json_array_size(records); i-- > 0;) {
+		json_t *rec = json_array_get(records, i);
+
+		if (is_backup(rec))
+			backup = rec;
+		else if (is_check(rec) && backup && leads_to(rec, backup))
+			json_array_remove(records, i);
+	}
+}
 
 static void seconds(char out[32], json_int_t us)
 {
@@ -154,6 +200,16 @@ static const char *const history_head[] = {
 };
 enum { HISTORY_COLUMNS = sizeof(history_head) / sizeof(history_head[0]) };
 
+static const char *why_of(const json_t *rec)
+{
+	const char *why = history_text(rec, "why");
+
+	if (!*why && !strcmp(history_text(rec, "result"), "file-system") &&
+	    !json_array_size(json_object_get(rec, "applications")))
+		return "no application takes part";
+	return why;
+}
+
 static int add_history_row(struct hvctl_table *t, const json_t *rec)
 {
 	const char *by = history_text(json_object_get(rec, "window"),
@@ -161,7 +217,7 @@ static int add_history_row(struct hvctl_table *t, const json_t *rec)
 	char took[32], frozen[64], fs[24], apps[24], when[24];
 	const char *const row[] = {
 		when, history_text(rec, "result"), took, frozen, fs, apps,
-		history_text(rec, "id"), history_text(rec, "why"),
+		history_text(rec, "id"), why_of(rec),
 	};
 
 	snprintf(when, sizeof(when), "%.19s", history_text(rec, "started"));
@@ -212,11 +268,16 @@ int hvctl_vss_history(struct hvctl *c, int argc, char **argv)
 	size_t n = HISTORY_DEFAULT;
 	json_t *records;
 	int r = argc ? take_count(argv[0], &n) : 0;
+	bool all = c->all || c->json;
 
 	if (!r)
-		r = load(c, n, &records);
+		r = load(c, all ? n : FIND_MOST, &records);
 	if (r)
 		return r;
+	if (!all) {
+		drop_checks(records);
+		records = sorted(records, n);
+	}
 	n = json_array_size(records);
 	if (c->json)
 		r = hvctl_print_json(json_incref(records), false);
@@ -443,7 +504,7 @@ static int draw(struct hvctl *c, const json_t *rec)
 
 /* The last backup, or the last one with this id. Checks count when there is
  * nothing else, or when named. */
-static const json_t *find(json_t *records, const char *id)
+static const json_t *find(const json_t *records, const char *id)
 {
 	const json_t *check = NULL;
 
@@ -451,7 +512,7 @@ static const json_t *find(json_t *records, const char *id)
 		const json_t *rec = json_array_get(records, i - 1);
 
 		if (id ? !strcmp(history_text(rec, "id"), id) :
-		    strcmp(history_text(rec, "result"), "checked"))
+		    !is_check(rec))
 			return rec;
 		if (!id && !check)
 			check = rec;
@@ -477,69 +538,21 @@ int hvctl_vss_last(struct hvctl *c, int argc, char **argv)
 		r = hvctl_print_json(json_deep_copy(rec), false);
 	else
 		r = draw(c, rec);
-	if (!r && !good(rec))
+	if (!r && !hvctl_vss_good(rec))
 		r = HVCTL_ABSENT;
 	json_decref(records);
 	return r;
 }
 
-/* status ------------------------------------------------------------------ */
-
-static json_t *status_of(struct hvctl *c, const char *program)
+int hvctl_vss_find_last(struct hvctl *c, json_t **rec)
 {
-	json_t *reply = ask(c, program, "status");
+	json_t *records;
+	int r = load(c, FIND_MOST, &records);
 
-	json_object_del(reply, "ok");
-	json_object_del(reply, "program");
-	return reply;
-}
-
-static void print_part(const char *name, json_t *status)
-{
-	printf("%-14s %s\n", name, status ? "running" : "does not answer");
-	if (status)
-		hvctl_print_members(2, status);
-}
-
-static void print_last(const json_t *rec)
-{
-	char line[1024];
-
-	if (rec)
-		printf("%-14s %.19s %s\n", "last", hvctl_show(
-		       history_text(rec, "started")),
-		       history_rec_sentence(line, sizeof(line), rec));
-	else
-		printf("%-14s no backup has been made yet\n", "last");
-}
-
-int hvctl_vss_status(struct hvctl *c, int argc, char **argv)
-{
-	json_t *utils = status_of(c, "hv_utilsd"), *records = NULL;
-	json_t *daemon = status_of(c, "hv_vss_daemon"), *driver;
-	const json_t *last;
-	bool bad;
-	int r = load(c, HISTORY_DEFAULT, &records);
-
-	(void)argc;
-	(void)argv;
-	last = find(records, NULL);
-	driver = json_object_get(utils, "vss");
-	if (c->json) {
-		r = hvctl_print_json(json_pack("{s:O?, s:O?, s:O?}", "driver",
-			driver, "daemon", daemon, "last", last), false);
-	} else {
-		print_part("hv_utilsd", driver);
-		print_part("hv_vss_daemon", daemon);
-		print_last(last);
-	}
-	bad = last && !good(last);
-	if (!r && (!utils || !daemon))
-		r = HVCTL_UNREACHABLE;
-	else if (!r && bad)
-		r = HVCTL_ABSENT;
-	json_decref(utils);
-	json_decref(daemon);
+	*rec = NULL;
+	if (r)
+		return r;
+	*rec = json_incref((json_t *)find(records, NULL));
 	json_decref(records);
-	return r;
+	return 0;
 }

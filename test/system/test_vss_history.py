@@ -133,6 +133,61 @@ def the_last_backup_is_drawn(rig):
     assert ascii_text.isascii() and "#" in ascii_text
 
 
+def check(id_, at_us, result="checked", **more):
+    rec = record(id_, result, f"2026-01-02T03:{at_us // 60000000:02}:"
+                 f"{at_us // 1000000 % 60:02}.000Z", at_us, took_us=1000,
+                 **more)
+    for half in "window", "mounts", "applications":
+        del rec[half]
+    rec["host"] = [step("check", at_us, 1000, "ok", "op", "status")]
+    return rec
+
+
+def a_check_that_its_backup_followed_is_left_out(rig):
+    """One that failed, or was only asked, or was of a boot before, is not."""
+    sec = 1000000
+    rig.write(check("1", 10 * sec), check("2", 200 * sec, "failed", why="x"),
+              check("3", 210 * sec, boot="a"), check("4", 220 * sec),
+              check("5", 221 * sec),
+              record("6", "file-system", "2026-01-02T03:03:45.000Z",
+                     225 * sec, applications=[]),
+              check("7", 300 * sec))
+    head, *text = rig.run("history").splitlines()
+    ids = [line[head.index(" ID") + 1:].split()[0] for line in text]
+    assert ids == ["1", "2", "3", "6", "7"], ids
+    assert rig.ids("history") == list("1234567")
+    assert len(rig.run("history", "--all").splitlines()) == 8
+    assert len(rig.run("history", "2").splitlines()) == 3
+    assert "no application takes part" in text[3], text
+
+
+def status_is_one_line_a_question(rig):
+    rig.write(record("1"))
+    utils = {"ok": True, "vss": {
+        "state": "idle", "channel": True, "version": "7.0",
+        "negotiation_held": False,
+        "daemon": {"name": ESC, "pid": 9, "form": "linux"},
+        "applications": [{"name": f"app{i}", "pid": i, "holding": i == 0}
+                         for i in range(9)]}}
+    answers = {"status": json.dumps(utils).encode() + b"\n",
+               "vss-backups": b'{"ok": true, "backups": []}\n'}
+    thread = rig.driver(answers, 2)
+    lines = rig.run("status").splitlines()
+    thread.join()
+    assert [line[:14].strip() for line in lines] == [
+        "driver", "daemon", "applications", "last backup", "next backup"]
+    assert lines[0].endswith("idle, VSS 7.0"), lines
+    assert "pid 9" in lines[1] and "does not answer" in lines[1], lines
+    assert "app0 (pid 0, holding), app1" in lines[2] and \
+        lines[2].endswith(" and 3 more"), lines
+    assert "backup 1: application-consistent" in lines[3], lines
+    thread = rig.driver(answers, 2)
+    told = json.loads(rig.run("status", "--json"))
+    thread.join()
+    assert told["driver"] == utils["vss"] and told["last"]["id"] == "1"
+    assert told["daemon"] is None and told["plan"] is None
+
+
 def exit_status_tells_how_it_went(rig):
     rig.write(record("1"), record("2", "failed", why="x",
                                   started="2026-01-02T05:00:00.000Z"))
@@ -201,7 +256,8 @@ def a_driver_that_talks_rubbish_is_nobody(rig):
 CASES = (
     nothing_known_is_said, the_table_lines_up,
     a_torn_line_and_strangers_are_passed_over, the_last_account_counts,
-    the_last_backup_is_drawn, exit_status_tells_how_it_went,
+    the_last_backup_is_drawn, a_check_that_its_backup_followed_is_left_out,
+    status_is_one_line_a_question, exit_status_tells_how_it_went,
     svg_is_one_well_formed_file, what_others_said_cannot_drive_the_terminal,
     what_the_driver_knows_is_added, a_driver_that_talks_rubbish_is_nobody,
 )
