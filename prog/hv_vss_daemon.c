@@ -493,8 +493,9 @@ static bool end_orphan(struct program *p)
 	return true;
 }
 
-/* What there is to say may go to what is frozen still: it waits. */
-static unsigned recover(struct program *p)
+/* What there is to say may go to what is frozen still: it waits. 0 or an exit
+ * code. */
+static int recover(struct program *p)
 {
 	bool over;
 
@@ -505,7 +506,14 @@ static unsigned recover(struct program *p)
 	over = end_orphan(p);
 	thaw_once(p, over, true);
 	log_hold(false);
-	return frozen_count(p->file.z);
+	if (p->o.thaw_left)
+		return frozen_count(p->file.z) ? EXIT_FAILURE : 0;
+	if (over)
+		return 0;
+	log_err("process %d of an earlier life hangs in the kernel, with "
+		"nothing frozen; cannot begin before it ends",
+		(int)frozen_worker(&p->file));
+	return EX_UNAVAILABLE;
 }
 
 static int open_frozen(struct program *p)
@@ -527,7 +535,7 @@ static int open_frozen(struct program *p)
 		log_warn("%s is not on a tmpfs: if this daemon and its guardian "
 			 "are both killed, nobody knows what is frozen",
 			 p->conf.run_dir);
-	return recover(p) && p->o.thaw_left ? EXIT_FAILURE : 0;
+	return recover(p);
 }
 
 /* Start ------------------------------------------------------------------------ */

@@ -425,6 +425,43 @@ def a_file_system_within_another_thaws_after_it(case):
         times["/data"]["freeze_at_us"] < times["/"]["freeze_at_us"], times
 
 
+def a_daemon_that_hangs_in_the_kernel_is_waited_for(case):
+    """On a loop file system whose backing somebody else has frozen."""
+    case.end()
+    box = case.box
+    box.mkfs("ext4", "/data/inner.img", 16)
+    inner = box.loop("/data/inner.img")
+    confine = f"{box.confine},{inner}"
+    box.mkdir("/tmp/inner")
+    box.mount(inner, "/tmp/inner", "ext4")
+    case.driver = Driver(box)
+    case.daemon = start(box, confine=confine)
+    case.driver.accept()
+    box.dirty("/tmp/inner/file", 2)
+    box.freeze("/data")
+    status, why = case.driver.ask(FREEZE, answer_ms=2000)
+    assert (status, why) == (FAIL, "/tmp/inner: flushing takes too long")
+    assert box.any_frozen() == ["/data"]
+    assert case.driver.ask(CHECK) == (FAIL,
+                                      "/tmp/inner: still hangs from before")
+    case.worker = case.find_worker()
+    for pid in (case.daemon.pid, case.worker):
+        kill(pid)
+    case.daemon.wait(20)
+    status, _, said = box.run_status("hv_vss_daemon", "-n", "-c", "/dev/null",
+                                     "--confine", confine)
+    assert status == EX_UNAVAILABLE and "hangs in the kernel" in said, said
+    box.thaw("/data")
+    case.daemon = start(box, confine=confine)
+    case.driver.accept()
+    assert case.driver.ask(FREEZE) == (OK, "")
+    assert case.driver.ask(THAW) == (OK, "")
+    case.end()
+    box.umount("/tmp/inner")
+    case.driver = Driver(box)
+    case.start()
+
+
 CASES = (
     a_file_system_within_another_thaws_after_it,
     a_killed_daemon_is_thawed_for_and_started_again,
@@ -444,6 +481,7 @@ CASES = (
     what_somebody_else_froze_is_named_and_left_alone,
     a_thaw_behind_our_back_fails_the_backup,
     a_second_daemon_is_refused_and_breaks_nothing,
+    a_daemon_that_hangs_in_the_kernel_is_waited_for,
     a_plan_beyond_confinement_is_refused,
 )
 
