@@ -36,16 +36,29 @@ enum rndis_type {
 #define RNDIS_S_INVALID_OID		0xc0010017u
 
 /* Object ids. */
+#define RNDIS_OID_SUPPORTED		0x00010101u	/* a list of u32 */
+#define RNDIS_OID_HARDWARE_STATUS	0x00010102u	/* u32, 0: ready */
+#define RNDIS_OID_MEDIA_SUPPORTED	0x00010103u	/* u32, 0: 802.3 */
+#define RNDIS_OID_MEDIA_IN_USE		0x00010104u
 #define RNDIS_OID_MAX_FRAME		0x00010106u	/* u32, no header */
 #define RNDIS_OID_LINK_SPEED		0x00010107u	/* u32, 100 bit/s */
+#define RNDIS_OID_TX_SPACE		0x00010108u	/* u32, bytes */
+#define RNDIS_OID_VENDOR_ID		0x0001010cu
 #define RNDIS_OID_FILTER		0x0001010eu	/* u32, RNDIS_FILTER_* */
+#define RNDIS_OID_TOTAL_SIZE		0x00010111u	/* u32, with header */
 #define RNDIS_OID_MEDIA_STATUS		0x00010114u	/* u32, 0: connected */
+#define RNDIS_OID_MAX_SEND		0x00010115u	/* u32, packets */
+#define RNDIS_OID_LAYER_ADDRESSES	0x00010118u	/* set */
 #define RNDIS_OID_RSS_CAPS		0x00010203u
 #define RNDIS_OID_RSS			0x00010204u
+#define RNDIS_OID_MAX_LINK_SPEED	0x00010206u	/* u64 each way, bit/s */
+#define RNDIS_OID_LINK_STATE		0x00010207u	/* 40 bytes */
 #define RNDIS_OID_CONFIG		0x0001021bu	/* set a named value */
 #define RNDIS_OID_FRIENDLY_NAME		0x00020216u	/* UTF-16 */
 #define RNDIS_OID_MAC_PERMANENT		0x01010101u	/* 6 bytes */
 #define RNDIS_OID_MAC			0x01010102u
+#define RNDIS_OID_MULTICAST_LIST	0x01010103u	/* set */
+#define RNDIS_OID_MULTICAST_MAX		0x01010104u	/* u32 */
 #define RNDIS_OID_OFFLOAD		0xfc01020cu	/* set */
 #define RNDIS_OID_OFFLOAD_CAPS		0xfc01020du	/* query */
 
