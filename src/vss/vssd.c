@@ -98,6 +98,11 @@ static int judge_plan(const struct vssd *d, char *why, size_t cap)
 		snprintf(why, cap, "%s: %s", path_of(p), p->reason);
 		return -EPERM;
 	}
+	if (d->plan.n_freeze + d->plan.n_sync > FREEZE_MAX_FS) {
+		snprintf(why, cap, "more than %d file systems to freeze",
+			 FREEZE_MAX_FS);
+		return -E2BIG;
+	}
 	return 0;
 }
 
