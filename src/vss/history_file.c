@@ -22,18 +22,23 @@ enum {
 
 /* Writing ----------------------------------------------------------------- */
 
-/* Open and lock; the file that path names once we have the lock. */
+/* Open and lock; the file that path names once we have the lock. Neither a link
+ * nor a pipe that somebody put there. */
 static int open_locked(const char *path, int flags)
 {
 	for (;;) {
-		int fd = open(path, flags | O_RDWR | O_CLOEXEC, FILE_MODE);
+		int fd = open(path, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW |
+			      O_NONBLOCK, FILE_MODE);
 		struct stat ours, there;
+		int err = 0;
 
 		if (fd < 0)
 			return -errno;
-		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &ours) < 0) {
-			int err = -errno;
-
+		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &ours) < 0)
+			err = -errno;
+		else if (!S_ISREG(ours.st_mode))
+			err = -ENOTSUP;
+		if (err < 0) {
 			close(fd);
 			return err;
 		}

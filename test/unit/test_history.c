@@ -479,6 +479,29 @@ static void put_file(struct rig *g, const char *text, size_t len)
 	close(fd);
 }
 
+static void links_and_pipes_are_not_written_to(void **state)
+{
+	static const char line[] = "{\"id\":\"1\",\"result\":\"failed\"}\n";
+	struct rig *g = *state;
+	char other[300];
+	struct stat st;
+
+	snprintf(other, sizeof(other), "%s.other", g->file);
+	put_file(g, "", 0);
+	assert_int_equal(rename(g->file, other), 0);
+	assert_int_equal(symlink(other, g->file), 0);
+	assert_int_equal(history_file_append(g->file, line, strlen(line)),
+			 -ELOOP);
+	assert_int_equal(stat(other, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	unlink(other);
+	unlink(g->file);
+	assert_int_equal(mkfifo(g->file, 0600), 0);
+	assert_int_equal(history_file_append(g->file, line, strlen(line)),
+			 -ENOTSUP);
+	unlink(g->file);
+}
+
 static void a_torn_line_is_passed_over_and_cut_off(void **state)
 {
 	static const char first[] = "{\"id\":\"1\",\"result\":\"failed\"}\n";
@@ -638,6 +661,7 @@ int main(void)
 		TEST(whoever_leaves_writes_what_is_waiting),
 		TEST(a_hostile_driver_ends_in_nothing_but_bounds),
 		cmocka_unit_test(a_huge_record_is_cut_and_says_so),
+		TEST(links_and_pipes_are_not_written_to),
 		TEST(a_torn_line_is_passed_over_and_cut_off),
 		TEST(lines_that_are_no_records_do_not_hide_the_others),
 		TEST(ten_thousand_records_stay_within_bounds),
