@@ -58,27 +58,9 @@ int hvhost_code(const json_t *reply)
 						       HVHOST_NO;
 }
 
-typedef int caller(const char *path, json_t *request, int timeout_ms,
-		   json_t **reply);
-
-/* Ask the host by call(), which is as ctl_call(). The rest is hvhost_ask(). */
-static json_t *ask_by(caller *call, const char *dir, json_t *request,
-		      int timeout_ms, int *code)
+/* The reply if it is ok; else NULL, and said why. */
+static json_t *taken(json_t *reply, int *code)
 {
-	char path[HVHOST_PATH];
-	json_t *reply = NULL;
-	int err;
-
-	if (hvhost_path(path, dir, "ctl") < 0) {
-		json_decref(request);
-		*code = HVHOST_USAGE;
-		return NULL;
-	}
-	err = call(path, request, timeout_ms, &reply);
-	if (err < 0) {
-		*code = hvhost_unreachable(path, err);
-		return NULL;
-	}
 	*code = hvhost_code(reply);
 	if (json_is_true(json_object_get(reply, "ok")))
 		return reply;
@@ -90,7 +72,21 @@ static json_t *ask_by(caller *call, const char *dir, json_t *request,
 
 json_t *hvhost_ask(const char *dir, json_t *request, int timeout_ms, int *code)
 {
-	return ask_by(ctl_call, dir, request, timeout_ms, code);
+	char path[HVHOST_PATH];
+	json_t *reply = NULL;
+	int err;
+
+	if (hvhost_path(path, dir, "ctl") < 0) {
+		json_decref(request);
+		*code = HVHOST_USAGE;
+		return NULL;
+	}
+	err = ctl_call(path, request, timeout_ms, &reply);
+	if (err < 0) {
+		*code = hvhost_unreachable(path, err);
+		return NULL;
+	}
+	return taken(reply, code);
 }
 
 /* A command that has nothing to tell but that it worked. */
@@ -271,6 +267,47 @@ static bool is_state(const char *name)
 	return false;
 }
 
+/* Time is over: say how far the service is. */
+static int gave_up(const char *path, const char *state, const char *service)
+{
+	json_t *reply = NULL, *ic;
+	const char *is = "not known to this host";
+	size_t i;
+
+	if (ctl_call(path, json_pack("{s:s}", "cmd", "status"), ASK_MS,
+		     &reply) < 0)
+		return hvhost_unreachable(path, -ETIMEDOUT);
+	json_array_foreach(json_object_get(reply, "ics"), i, ic)
+		if (!strcmp(text_of(ic, "name"), service))
+			is = json_is_true(json_object_get(ic, "offered")) ?
+			     text_of(ic, "state") : "not offered";
+	fprintf(stderr, "hvhost wait: not %s in time; %s, %s is %s\n", state,
+		json_is_true(json_object_get(reply, "guest")) ?
+		"a guest is connected" : "no guest is connected", service, is);
+	json_decref(reply);
+	return HVHOST_TIMEOUT;
+}
+
+static int wait_for(const char *dir, const char *state, const char *service,
+		    int timeout_ms)
+{
+	char path[HVHOST_PATH];
+	json_t *reply = NULL;
+	int err, code;
+
+	if (hvhost_path(path, dir, "ctl") < 0)
+		return HVHOST_USAGE;
+	err = call_when_there(path, json_pack("{s:s, s:s, s:s}", "cmd", "wait",
+					      "for", state, "ic", service),
+			      timeout_ms, &reply);
+	if (err == -ETIMEDOUT)
+		return gave_up(path, state, service);
+	if (err < 0)
+		return hvhost_unreachable(path, err);
+	json_decref(taken(reply, &code));
+	return code;
+}
+
 int hvhost_wait(int argc, char **argv)
 {
 	struct hvhost_args a = { 0 };
@@ -300,12 +337,8 @@ int hvhost_wait(int argc, char **argv)
 			timeout);
 		return HVHOST_USAGE;
 	}
-	json_decref(ask_by(call_when_there, a.dir,
-			   json_pack("{s:s, s:s, s:s}", "cmd", "wait",
-				     "for", a.operand[0], "ic",
-				     a.n > 1 ? a.operand[1] : "kvp"),
-			   (int)(seconds * 1000), &code));
-	return code;
+	return wait_for(a.dir, a.operand[0], a.n > 1 ? a.operand[1] : "kvp",
+			(int)(seconds * 1000));
 }
 
 /* One operand, or none ---------------------------------------------------- */

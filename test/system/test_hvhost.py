@@ -51,7 +51,8 @@ def exit_codes_tell_no_refused_and_absent_apart(m):
     expect(m, USAGE, "kvp", "get", "--type", "u32", "k")
     assert '"u33"' in expect(m, REFUSED, "kvp", "set", "-t", "u33", "k", "v")
     assert '"nic"' in expect(m, REFUSED, "rescind", "nic")
-    expect(m, TIMEOUT, "wait", "gone", "--timeout", "0.05")
+    assert "kvp is ready" in expect(m, TIMEOUT, "wait", "gone", "--timeout",
+                                    "0.05")
     assert call(m, "status", "--dir", f"{m.dir}/x")[0] == UNREACHABLE
     assert call(m, "run", "--profile", "ws1999")[0] == USAGE
     assert call(m, "run", "--poll", "often")[0] == USAGE
