@@ -226,8 +226,10 @@ static int add_history_row(struct hvctl_table *t, const json_t *rec)
 	seconds(took, history_int(rec, "took_us"));
 	seconds(frozen, history_int(json_object_get(rec, "window"),
 				    "frozen_us"));
-	if (!strcmp(by, "guardian") || !strcmp(by, "restart"))
+	if (!strcmp(by, "guardian"))
 		strcat(frozen, " (guardian)");
+	else if (!strcmp(by, "restart"))
+		strcat(frozen, " (next start)");
 	snprintf(fs, sizeof(fs), "%zu", frozen_mounts(rec));
 	snprintf(apps, sizeof(apps), "%zu",
 		 json_array_size(json_object_get(rec, "applications")));

@@ -161,6 +161,16 @@ def a_check_that_its_backup_followed_is_left_out(rig):
     assert "no application takes part" in text[3], text
 
 
+def who_thawed_is_said_if_it_was_not_the_daemon(rig):
+    one, two = record("1"), record("2")
+    one["window"]["thawed_by"] = "guardian"
+    two["window"]["thawed_by"] = "restart"
+    rig.write(record("3"), one, two)
+    text = rig.run("history")
+    assert text.count("ms (guardian)") == 1, text
+    assert text.count("ms (next start)") == 1, text
+
+
 def status_is_one_line_a_question(rig):
     rig.write(record("1"))
     utils = {"ok": True, "vss": {
@@ -257,6 +267,7 @@ CASES = (
     nothing_known_is_said, the_table_lines_up,
     a_torn_line_and_strangers_are_passed_over, the_last_account_counts,
     the_last_backup_is_drawn, a_check_that_its_backup_followed_is_left_out,
+    who_thawed_is_said_if_it_was_not_the_daemon,
     status_is_one_line_a_question, exit_status_tells_how_it_went,
     svg_is_one_well_formed_file, what_others_said_cannot_drive_the_terminal,
     what_the_driver_knows_is_added, a_driver_that_talks_rubbish_is_nobody,
