@@ -252,6 +252,52 @@ def killed_at_any_moment_nothing_stays_frozen(case):
     case.works()
 
 
+def fill(pipe):
+    """Until whoever writes there has to wait."""
+    os.set_blocking(pipe, False)
+    for size in (4096, 1):
+        try:
+            while True:
+                os.write(pipe, b"x" * size)
+        except BlockingIOError:
+            pass
+    os.set_blocking(pipe, True)
+
+
+def a_log_that_nobody_reads_keeps_nothing_frozen(case):
+    case.end()
+    box = case.box
+    how = {"worker": signal.SIGKILL, "guardian": signal.SIGKILL,
+           "stopped": signal.SIGSTOP, "next": signal.SIGKILL}
+    for victim, number in how.items():
+        unread, log = os.pipe()
+        case.driver = Driver(box)
+        case.daemon = box.popen(
+            "hv_vss_daemon", "-n", "-d", "-c", "/dev/null", "--confine",
+            box.confine, stdout=log, stderr=log)
+        case.driver.accept()
+        case.worker = case.find_worker()
+        case.freeze()
+        fill(log)
+        if victim == "next":
+            kill_both(case)
+            case.daemon = box.popen(
+                "hv_vss_daemon", "-n", "-c", "/dev/null", "--confine",
+                box.confine, stdout=log, stderr=log)
+        else:
+            kill(case.daemon.pid if victim == "guardian" else case.worker,
+                 number)
+        case.thawed(WINDOW + SLACK)
+        os.close(log)
+        os.close(unread)
+        case.driver.close()
+        case.daemon.kill()
+        case.daemon.wait(20)
+    case.driver = Driver(box)
+    case.start()
+    case.works()
+
+
 # The host and its driver
 
 def a_driver_that_dies_thaws_at_once(case):
@@ -473,6 +519,7 @@ CASES = (
     a_stopped_daemon_without_guardian_is_ended_by_the_next_start,
     told_to_end_each_of_them_thaws_first,
     killed_at_any_moment_nothing_stays_frozen,
+    a_log_that_nobody_reads_keeps_nothing_frozen,
     a_driver_that_dies_thaws_at_once,
     a_host_that_never_thaws_is_not_waited_for,
     an_abort_overtakes_whatever_is_in_hand,
