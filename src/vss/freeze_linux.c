@@ -61,7 +61,8 @@ enum task {
 struct job {
 	struct freeze *f;
 	unsigned i;			/* its record */
-	const struct plan_fs *fs;
+	char *path;			/* the plan may be gone before us */
+	dev_t dev;
 	pthread_t thread;
 	bool made;
 	sem_t go;
@@ -127,8 +128,7 @@ const struct freeze_ops freeze_ops_real = {
 
 static int task_open(struct job *j)
 {
-	const struct mount *m = j->fs->mount;
-	int fd = m->path ? fs_open(m->path, m->dev) : -ENOENT;
+	int fd = j->path ? fs_open(j->path, j->dev) : -ENOENT;
 
 	j->f->fds[j->i] = fd < 0 ? -1 : fd;
 	return fd < 0 ? fd : 0;
@@ -297,6 +297,7 @@ static void clean_up(struct freeze *f)
 	for (unsigned i = 0; f->jobs && i < f->n; i++) {
 		struct job *j = &f->jobs[i];
 
+		free(j->path);
 		if (!j->made)
 			continue;
 		give(j, TASK_EXIT);
@@ -796,6 +797,13 @@ static unsigned wanted(const struct plan *p)
 	return (unsigned)(p->n_freeze + p->n_sync);
 }
 
+static int set_path(struct job *j, const struct mount *m)
+{
+	j->dev = m->dev;
+	j->path = m->path ? strdup(m->path) : NULL;
+	return m->path && !j->path ? -ENOMEM : 0;
+}
+
 static int make_jobs(struct freeze *f, const struct plan *p)
 {
 	int err = 0;
@@ -810,9 +818,11 @@ static int make_jobs(struct freeze *f, const struct plan *p)
 		if (p->fs[k].action != PLAN_FREEZE &&
 		    p->fs[k].action != PLAN_SYNC)
 			continue;
-		*j = (struct job){ .f = f, .i = (unsigned)i, .fs = &p->fs[k] };
+		*j = (struct job){ .f = f, .i = (unsigned)i };
 		fill(&f->z->fs[i++], &p->fs[k]);
-		err = make_thread(j);
+		err = set_path(j, p->fs[k].mount);
+		if (!err)
+			err = make_thread(j);
 	}
 	return err;
 }

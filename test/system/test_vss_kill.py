@@ -475,21 +475,21 @@ def a_daemon_that_hangs_in_the_kernel_is_waited_for(case):
     """On a loop file system whose backing somebody else has frozen."""
     case.end()
     box = case.box
-    box.mkfs("ext4", "/data/inner.img", 16)
-    inner = box.loop("/data/inner.img")
+    box.mkfs("ext4", "/data/hanging.img", 16)
+    inner = box.loop("/data/hanging.img")
     confine = f"{box.confine},{inner}"
-    box.mkdir("/tmp/inner")
-    box.mount(inner, "/tmp/inner", "ext4")
+    box.mkdir("/tmp/hanging")
+    box.mount(inner, "/tmp/hanging", "ext4")
     case.driver = Driver(box)
     case.daemon = start(box, confine=confine)
     case.driver.accept()
-    box.dirty("/tmp/inner/file", 2)
+    box.dirty("/tmp/hanging/file", 2)
     box.freeze("/data")
     status, why = case.driver.ask(FREEZE, answer_ms=2000)
-    assert (status, why) == (FAIL, "/tmp/inner: flushing takes too long")
+    assert (status, why) == (FAIL, "/tmp/hanging: flushing takes too long")
     assert box.any_frozen() == ["/data"]
     assert case.driver.ask(CHECK) == (FAIL,
-                                      "/tmp/inner: still hangs from before")
+                                      "/tmp/hanging: still hangs from before")
     case.worker = case.find_worker()
     for pid in (case.daemon.pid, case.worker):
         kill(pid)
@@ -503,7 +503,7 @@ def a_daemon_that_hangs_in_the_kernel_is_waited_for(case):
     assert case.driver.ask(FREEZE) == (OK, "")
     assert case.driver.ask(THAW) == (OK, "")
     case.end()
-    box.umount("/tmp/inner")
+    box.umount("/tmp/hanging")
     case.driver = Driver(box)
     case.start()
 

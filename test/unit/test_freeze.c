@@ -408,6 +408,34 @@ static void one_at_a_time_and_not_too_many(void **state)
 	until_events(1);
 }
 
+/* A thread that is late may look at its path when the daemon has another plan,
+ * or ends. */
+static void the_plan_may_be_gone_when_it_has_begun(void **state)
+{
+	struct plan_fs *fs = malloc(sizeof(g.fs));
+	struct mount *mounts = malloc(sizeof(g.mounts));
+	struct plan plan = g.plan;
+
+	(void)state;
+	assert_true(fs && mounts);
+	memcpy(fs, g.fs, sizeof(g.fs));
+	memcpy(mounts, g.mounts, sizeof(g.mounts));
+	for (unsigned i = 0; i < N; i++) {
+		fs[i].mount = &mounts[i];
+		mounts[i].path = strdup(g.mounts[i].path);
+	}
+	plan.fs = fs;
+	assert_int_equal(freeze_start(g.f, &plan, 7, 1000, 2000), 0);
+	for (unsigned i = 0; i < N; i++) {
+		memset(mounts[i].path, 'x', strlen(mounts[i].path));
+		free(mounts[i].path);
+	}
+	free(mounts);
+	free(fs);
+	until_events(1);
+	assert_int_equal(g.events[0], FREEZE_EV_HELD);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -425,6 +453,7 @@ int main(void)
 		TEST(a_thaw_that_fails_is_told),
 		TEST(what_is_mounted_there_by_now_is_not_touched),
 		TEST(one_at_a_time_and_not_too_many),
+		TEST(the_plan_may_be_gone_when_it_has_begun),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
