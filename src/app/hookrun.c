@@ -64,17 +64,20 @@ static void step(struct hookrun *h);
 
 /* What is said later ------------------------------------------------------ */
 
+/* A directory of hooks that others can write to has names of their choice. */
 __attribute__((format(printf, 3, 4)))
 static void say(struct hookrun *h, enum log_level level, const char *fmt, ...)
 {
 	struct line *l = h->n_lines < LINES_MAX ? calloc(1, sizeof(*l)) : NULL;
+	char text[LINE_CAP];
 	va_list ap;
 
 	if (!l)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(l->text, sizeof(l->text), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	vss_text_get(l->text, text, sizeof(text));
 	l->level = level;
 	*h->last = l;
 	h->last = &l->next;

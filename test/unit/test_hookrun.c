@@ -340,6 +340,19 @@ static void a_failing_thaw_keeps_none_from_thawing(void **state)
 	assert_non_null(strstr(g->note, "20-b thaw 1,10-a thaw 0,"));
 }
 
+static void a_name_cannot_forge_lines_of_the_log(void **state)
+{
+	struct rig *g = *state;
+	char path[64];
+
+	script(g, "10-\nhv_x: \033[2J", "");
+	snprintf(path, sizeof(path), "%s/10-\nhv_x: \033[2J", g->dir);
+	assert_int_equal(chmod(path, 0777), 0);
+	assert_int_equal(tell(g, HV_VSS_CHECK), HV_VSS_FAIL);
+	assert_non_null(strstr(g->log, "/10-?hv_x: ?[2J is writable"));
+	assert_int_equal(unlink(path), 0);
+}
+
 static void an_unsafe_hook_refuses_the_backup_unless_it_is_skipped(void **state)
 {
 	struct rig *g = *state;
@@ -487,6 +500,7 @@ int main(void)
 		TEST(the_drivers_time_is_the_hooks_time),
 		TEST(an_abort_stops_the_hook_that_runs),
 		TEST(a_failing_thaw_keeps_none_from_thawing),
+		TEST(a_name_cannot_forge_lines_of_the_log),
 		TEST(an_unsafe_hook_refuses_the_backup_unless_it_is_skipped),
 		TEST(what_cannot_be_run_is_a_failure_with_its_name),
 		TEST(hooks_have_a_clean_environment_and_no_input),
