@@ -652,11 +652,10 @@ static void on_late(void *arg)
 	case FREEZE_PH_OPEN:
 	case FREEZE_PH_FLUSH:
 	case FREEZE_PH_FREEZE:
-		if (j)
-			because(f, "%s: %s takes too long", name_of(j),
-				f->phase == FREEZE_PH_OPEN ? "opening" :
-				f->phase == FREEZE_PH_FLUSH ? "flushing" :
-				"freezing");
+		/* If we were stopped, all may be done by now, and late. */
+		because(f, "%s%s%s takes too long", j ? name_of(j) : "",
+			j ? ": " : "", f->phase == FREEZE_PH_OPEN ? "opening" :
+			f->phase == FREEZE_PH_FLUSH ? "flushing" : "freezing");
 		begin_thaw(f);
 		break;
 	case FREEZE_PH_ARM:

@@ -210,7 +210,7 @@ static void on_refused(struct vssd *d, const char *why)
 	d->refused++;
 	ended(d, why);
 	if (d->q.opt == HV_VSS_FREEZE)
-		answer(d, &d->q, why);
+		answer(d, &d->q, why[0] ? why : "not frozen");
 	else if (d->q.opt)		/* given up: what counts is the thaw */
 		answer(d, &d->q, frozen_count(d->cfg.z) ? why : "");
 	d->q.opt = HV_VSS_NONE;

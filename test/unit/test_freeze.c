@@ -338,6 +338,23 @@ static void a_freeze_that_hangs_keeps_none_of_the_others(void **state)
 	assert_int_equal(frozen_now(), 0);
 }
 
+/* The daemon was stopped meanwhile: a refusal without a reason is a yes. */
+static void what_is_frozen_too_late_is_refused_with_a_reason(void **state)
+{
+	(void)state;
+	begin();
+	until_phase(FREEZE_PH_FREEZE);
+	while (frozen_now() < 3)
+		poll(NULL, 0, 1);
+	poll(NULL, 0, 10);		/* most times the threads are idle then */
+	assert_int_equal(freeze_phase_get(g.f), FREEZE_PH_FREEZE);
+	loop_advance(g.loop, 1000);
+	until_events(1);
+	assert_int_equal(g.events[0], FREEZE_EV_REFUSED);
+	assert_non_null(strstr(g.why, "freezing takes too long"));
+	assert_int_equal(frozen_now(), 0);
+}
+
 static void it_can_be_given_up_while_it_freezes(void **state)
 {
 	(void)state;
@@ -448,6 +465,7 @@ int main(void)
 		TEST(a_flush_that_fails_freezes_nothing),
 		TEST(a_flush_that_hangs_is_given_up),
 		TEST(a_freeze_that_hangs_keeps_none_of_the_others),
+		TEST(what_is_frozen_too_late_is_refused_with_a_reason),
 		TEST(it_can_be_given_up_while_it_freezes),
 		TEST(a_window_that_nobody_closes_is_closed),
 		TEST(a_thaw_that_fails_is_told),
