@@ -44,6 +44,7 @@ enum {
 	MAX_CONFINE = 64,
 	HISTORY_PATIENCE_MS = 1000,
 	ORPHAN_TRIES = 200,		/* of 10 ms */
+	CTL_TRIES = 100,
 	STACK_BYTES = 256 << 10,
 };
 
@@ -337,14 +338,31 @@ static struct dev_session *open_session(struct program *p)
 	return dev_session_new(p->loop, &cfg);
 }
 
+/* Nobody of an earlier life is left, yet the kernel may still be closing what
+ * the last one had open. */
+static int open_ctl(struct program *p)
+{
+	const struct timespec moment = { .tv_nsec = 10000000 };
+
+	for (unsigned i = 0; i < CTL_TRIES; i++) {
+		p->ctl = ctl_new(p->loop, p->ctl_path, 0600, commands, p);
+		if (p->ctl)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -errno;
+		nanosleep(&moment, NULL);
+	}
+	errno = EADDRINUSE;
+	return -EADDRINUSE;
+}
+
 static int open_all(struct program *p)
 {
 	p->loop = loop_new(LOOP_REAL);
 	if (!p->loop || loop_stop_on_signals(p->loop) < 0)
 		return -ENOMEM;
 	p->started_ms = loop_now_ms(p->loop);
-	p->ctl = ctl_new(p->loop, p->ctl_path, 0600, commands, p);
-	if (!p->ctl)
+	if (open_ctl(p) < 0)
 		return -errno;
 	p->last_error = vss_last_error_new(p->conf.state_dir);
 	p->history = open_history(p);
