@@ -489,6 +489,32 @@ static void hands_on_each_message_and_completes_once(void **state)
 	stop(g);
 }
 
+/* A host that does not read: our ring holds 960 completions of 64 bytes each,
+ * and the rest waits. */
+static void completions_wait_for_room_and_none_is_lost(void **state)
+{
+	struct rig *g = start(&(struct manners){ 0 });
+	const struct packet_xfer x = { 10, 0 };
+	struct nvs_stats s;
+
+	(void)state;
+	channel_pause(g->hc, true);
+	for (unsigned i = 0; i < 1200; i++) {
+		deliver(g, false, i, &x, 1);
+		if (i % 100 == 99)
+			settle(g);
+	}
+	assert_int_equal(g->messages, 1200);
+	assert_int_equal(g->completions, 0);
+	channel_pause(g->hc, false);
+	settle(g);
+	assert_int_equal(g->completions, 1200);
+	assert_int_equal(g->last_completion, 1199);
+	nvs_stats_get(g->n, &s);
+	assert_int_equal(s.bad, 0);
+	stop(g);
+}
+
 static void ranges_outside_the_buffer_are_refused(void **state)
 {
 	struct rig *g = start(&(struct manners){ 0 });
@@ -673,6 +699,7 @@ int main(void)
 		cmocka_unit_test(a_silent_host_is_given_up),
 		cmocka_unit_test(refused_and_impossible_buffers_fail),
 		cmocka_unit_test(hands_on_each_message_and_completes_once),
+		cmocka_unit_test(completions_wait_for_room_and_none_is_lost),
 		cmocka_unit_test(ranges_outside_the_buffer_are_refused),
 		cmocka_unit_test(sends_what_lies_in_a_section),
 		cmocka_unit_test(sections_run_out_and_come_back),
