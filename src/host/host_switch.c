@@ -202,8 +202,12 @@ void host_switch_free(struct host_switch *s)
 {
 	if (!s)
 		return;
-	while (s->ports)
-		host_port_free(s->ports);
+	while (s->ports) {
+		struct host_port *p = s->ports;
+
+		s->ports = p->next;
+		free(p);
+	}
 	free(s);
 }
 

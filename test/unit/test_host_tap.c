@@ -85,12 +85,10 @@ static int setup(void **state)
 	struct rig *g = calloc(1, sizeof(*g));
 
 	*state = g;
-	if (unshare(CLONE_NEWNET) < 0)
-		return 0;		/* the tests skip */
+	assert_non_null(g);
 	g->l = loop_new(LOOP_REAL);
 	g->tap = host_tap_new(g->l, "out0", &ops, g);
-	if (!g->tap)
-		return 0;
+	assert_non_null(g->tap);
 	up("out0");
 	g->sock = packet_socket("out0");
 	return 0;
@@ -100,22 +98,27 @@ static int teardown(void **state)
 {
 	struct rig *g = *state;
 
-	if (g->tap)
-		close(g->sock);
+	close(g->sock);
 	host_tap_free(g->tap);
-	if (g->l)
-		loop_free(g->l);
+	loop_free(g->l);
 	free(g);
 	return 0;
 }
 
-static struct rig *rig(void **state)
+/* A namespace of our own, and TAPs in it: not everybody may. */
+static bool can_run(void)
 {
-	struct rig *g = *state;
+	struct loop *l = loop_new(LOOP_REAL);
+	struct host_tap *t = unshare(CLONE_NEWNET) < 0 ? NULL :
+			     host_tap_new(l, "probe0", &ops, NULL);
+	bool can = t != NULL;
 
-	if (!g->tap)
-		skip();
-	return g;
+	if (!can)
+		fprintf(stderr, "skipped: no TAP in a network namespace: %s\n",
+			strerror(errno));
+	host_tap_free(t);
+	loop_free(l);
+	return can;
 }
 
 static size_t tcp(uint8_t *f)
@@ -149,7 +152,7 @@ static void wait_for_frame(struct rig *g)
 
 static void segments_leave_as_they_are(void **state)
 {
-	struct rig *g = rig(state);
+	struct rig *g = *state;
 	static uint8_t data[HOST_FRAME_MAX], got[HOST_FRAME_MAX];
 	struct host_frame f = gso(data);
 	struct virtio_net_hdr h = { 0 };
@@ -171,7 +174,7 @@ static void segments_leave_as_they_are(void **state)
 
 static void segments_come_as_they_are(void **state)
 {
-	struct rig *g = rig(state);
+	struct rig *g = *state;
 	static uint8_t data[HOST_FRAME_MAX];
 	struct host_frame f = gso(data);
 	struct virtio_net_hdr h = {
@@ -193,7 +196,7 @@ static void segments_come_as_they_are(void **state)
 
 static void plain_frames_go_both_ways(void **state)
 {
-	struct rig *g = rig(state);
+	struct rig *g = *state;
 	uint8_t data[64] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5 };
 	struct virtio_net_hdr h = { 0 };
 	struct iovec iov[] = { { &h, sizeof(h) }, { data, sizeof(data) } };
@@ -212,7 +215,7 @@ static void plain_frames_go_both_ways(void **state)
 
 static void names_that_are_none_are_refused(void **state)
 {
-	struct rig *g = rig(state);
+	struct rig *g = *state;
 
 	assert_null(host_tap_new(g->l, "", &ops, g));
 	assert_int_equal(errno, EINVAL);
@@ -235,5 +238,7 @@ int main(void)
 						setup, teardown),
 	};
 
+	if (!can_run())
+		return 77;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
