@@ -91,9 +91,12 @@ struct host_hn_ops {
 	/* The guest asks for this path; host_hn_path_done() ends it. */
 	void (*path)(void *arg, enum nvs_path path);
 	void (*filter)(void *arg, uint32_t filter);	/* RNDIS_FILTER_* */
-	/* There is room again after host_hn_deliver() gave -ENOBUFS. */
+	/* There is room again after host_hn_deliver() gave -ENOBUFS; may be
+	 * NULL. */
 	void (*room)(void *arg);
 	void (*violation)(void *arg, const char *text);
+	/* Those were all frames of one send; may be NULL. */
+	void (*batch_end)(void *arg);
 };
 
 struct host_hn_stats {

@@ -454,6 +454,8 @@ static void on_data(struct host_hn *n, const struct packet *p, size_t len)
 	const char *why = n->state != HOST_HN_UP ?
 		"sent a frame before it was up" : take_frames(n, len);
 
+	if (n->ops->batch_end)
+		n->ops->batch_end(n->arg);
 	if (why) {
 		n->stats.bad_frames++;
 		host_hn_violation(n, why);

@@ -96,7 +96,7 @@ static void on_violation(void *arg, const char *text)
 
 static const struct host_hn_ops ops = {
 	on_event, on_event, on_frame, on_path, on_filter, on_event,
-	on_violation,
+	on_violation, on_event,
 };
 
 static void packet(struct host_hn *n, uint16_t type, struct rd *r)

@@ -303,7 +303,7 @@ static void start_host(struct rig *g)
 	};
 	static const struct host_hn_ops hn_ops = {
 		nothing, nothing, on_host_frame, on_host_path, on_filter,
-		on_room, on_violation,
+		on_room, on_violation, NULL,
 	};
 	static const struct tap_ops tap_ops = { net_room, net_frame, net_end };
 	const struct host_vmbus_cfg bus = { g->path, versions, 1 };

@@ -150,6 +150,7 @@ static void on_violation(void *arg, const char *text)
 
 static const struct host_hn_ops ops = {
 	on_up, on_down, on_frame, on_path, on_filter, on_room, on_violation,
+	NULL,
 };
 
 /* The guest -------------------------------------------------------------- */

@@ -134,6 +134,7 @@ static void hn_violation(void *arg, const char *text)
 
 static const struct host_hn_ops hn_ops = {
 	hn_up, hn_down, hn_frame, hn_path, hn_filter, hn_room, hn_violation,
+	NULL,
 };
 
 static void offer_opened(void *arg, struct channel *c)
