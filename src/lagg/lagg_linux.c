@@ -4,5 +4,5 @@
 
 /* Ours notices a VF that is gone at once, bonding at its next poll. */
 const struct lagg_ops *const lagg_back_ends[] = {
-	&lagg_bpf_ops, NULL,
+	&lagg_bpf_ops, &lagg_bonding_ops, NULL,
 };

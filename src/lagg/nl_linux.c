@@ -83,7 +83,7 @@ static int finish(struct nl *nl, struct mnl_socket *s, unsigned seq,
 	return r < 0 ? -errno : 0;
 }
 
-static int ask(struct nl *nl, struct nlmsghdr *h, mnl_cb_t fn, void *arg)
+int nl_ask(struct nl *nl, struct nlmsghdr *h, mnl_cb_t fn, void *arg)
 {
 	h->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
 	h->nlmsg_seq = ++nl->seq;
@@ -94,7 +94,7 @@ static int ask(struct nl *nl, struct nlmsghdr *h, mnl_cb_t fn, void *arg)
 
 int nl_talk(struct nl *nl, struct nlmsghdr *h)
 {
-	return ask(nl, h, NULL, NULL);
+	return nl_ask(nl, h, NULL, NULL);
 }
 
 static int dump_once(struct nl *nl, struct nlmsghdr *h, mnl_cb_t fn, void *arg)
@@ -218,7 +218,7 @@ int nl_link_get(struct nl *nl, struct nl_link *l, int index, const char *name)
 		return -ENODEV;
 	if (!index)
 		mnl_attr_put_strz(h, IFLA_IFNAME, name);
-	return ask(nl, h, on_link, l);
+	return nl_ask(nl, h, on_link, l);
 }
 
 int nl_link_flags(struct nl *nl, int index, unsigned set, unsigned mask)

@@ -25,6 +25,9 @@ void nl_close(struct nl *nl);		/* NULL is fine */
  * ACK, and the sequence number. */
 int nl_talk(struct nl *nl, struct nlmsghdr *h);
 
+/* The same, and fn sees what is answered before that. */
+int nl_ask(struct nl *nl, struct nlmsghdr *h, mnl_cb_t fn, void *arg);
+
 /* Ask for a dump; fn sees each message. Taken again, a few times, when it
  * changed meanwhile: restart() forgets what fn gathered; NULL: fn sees it
  * twice. */
