@@ -41,6 +41,7 @@ struct lagg_cfg {
 	uint8_t mac[LAGG_MAC];	/* hn's and the VF's */
 	uint32_t mtu;		/* bytes, as links have it; 0: the default */
 	const char *pin_root;	/* bpf: a bpffs; NULL: /sys/fs/bpf */
+	bool clsact;		/* bpf: even where the kernel has tcx */
 	uint32_t poll_ms;	/* bonding: miimon; 0: 100 */
 };
 

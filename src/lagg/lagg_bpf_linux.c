@@ -201,7 +201,8 @@ static void choose_dir(struct bpf_lagg *b)
 
 static void prepare_attach(struct bpf_lagg *b)
 {
-	b->how = attach_probe_tcx(b->prog_rx) ? ATTACH_CLSACT : ATTACH_TCX;
+	b->how = b->base.cfg.clsact || attach_probe_tcx(b->prog_rx) ?
+		 ATTACH_CLSACT : ATTACH_TCX;
 	for (size_t i = 0; i < N_AT; i++) {
 		struct attach *a = &b->at[i];
 
@@ -224,31 +225,31 @@ static void bpf_free(struct bpf_lagg *b)
 	free(b);
 }
 
-static int bpf_open(struct bpf_lagg **out, const struct lagg_cfg *cfg,
-		    bool reuse)
+/* NULL with the reason in *err. */
+static struct bpf_lagg *bpf_open(const struct lagg_cfg *cfg, bool reuse,
+				 int *err)
 {
 	struct bpf_lagg *b = calloc(1, sizeof(*b));
-	int err;
 
+	*err = -ENOMEM;
 	if (!b)
-		return -ENOMEM;
+		return NULL;
 	b->base = (struct lagg){ .ops = &lagg_bpf_ops, .cfg = *cfg };
 	b->tap = -1;
 	b->nl = nl_open();
 	if (!b->nl) {
-		err = -errno;
+		*err = -errno;
 		goto fail;
 	}
 	choose_dir(b);
-	err = load(b, reuse);
-	if (err)
+	*err = load(b, reuse);
+	if (*err)
 		goto fail;
 	prepare_attach(b);
-	*out = b;
-	return 0;
+	return b;
 fail:
 	bpf_free(b);
-	return err;
+	return NULL;
 }
 
 static void set_ctl(struct bpf_lagg *b, const struct nl_link *link)
@@ -272,8 +273,8 @@ static int bpf_probe(char why[LAGG_WHY])
 		snprintf(why, LAGG_WHY, "no TAP: %s", strerror(-err));
 		return err;
 	}
-	err = bpf_open(&b, &cfg, false);
-	if (err) {
+	b = bpf_open(&cfg, false, &err);
+	if (!b) {
 		snprintf(why, LAGG_WHY, "the kernel does not load the "
 			 "programs: %s", strerror(-err));
 		return err;
@@ -329,10 +330,10 @@ static int furnish(struct bpf_lagg *b)
 
 static int bpf_create(struct lagg **l, const struct lagg_cfg *cfg)
 {
-	struct bpf_lagg *b;
-	int err = bpf_open(&b, cfg, false);
+	int err;
+	struct bpf_lagg *b = bpf_open(cfg, false, &err);
 
-	if (err)
+	if (!b)
 		return err;
 	b->tap = tap_link_make(cfg->name);
 	if (b->tap < 0) {
@@ -422,13 +423,13 @@ static int find_ours(struct nl_link *link, const char *name)
 static int bpf_restore(struct lagg **l, const struct lagg_cfg *cfg)
 {
 	struct bpf_lagg *b;
-	struct nl_link link;
+	struct nl_link link = { 0 };
 	int err = find_ours(&link, cfg->name);
 
 	if (err)
 		return err;
-	err = bpf_open(&b, cfg, true);
-	if (err)
+	b = bpf_open(cfg, true, &err);
+	if (!b)
 		return err;
 	err = take_up(b, &link);
 	if (err) {

@@ -37,6 +37,7 @@ static struct lagg *lagg;
 static struct move_hold *hold;
 static char pin_root[128];
 static uint8_t our_mac[6];
+static bool clsact;
 
 /* The synthetic path ------------------------------------------------------ */
 
@@ -187,7 +188,7 @@ static int choose(const char *want)
 static int make(const char *name, const char *mtu, bool restore)
 {
 	struct lagg_cfg cfg = { .mtu = (uint32_t)atoi(mtu),
-				.pin_root = pin_root };
+				.pin_root = pin_root, .clsact = clsact };
 	int err, tap;
 
 	if (!ops || lagg)
@@ -270,6 +271,10 @@ static int run(char *line)
 		return make_hn(w[1]);
 	if (!strcmp(w[0], "create") || !strcmp(w[0], "restore"))
 		return make(w[1], w[2], w[0][0] == 'r');
+	if (!strcmp(w[0], "clsact")) {
+		clsact = true;
+		return 0;
+	}
 	if (!strcmp(w[0], "refuse")) {
 		refuse = true;
 		return 0;

@@ -137,6 +137,57 @@ def the_vf_may_go_while_there_is_no_owner(net):
     nothing_lost(probe)
 
 
+def without_a_bpffs_its_owner_sets_it_up_again(net):
+    net.guest("umount", f"{net.dir}/bpf")
+    with_vf(net)
+    net.do("use vf")
+    if net.status()["how"] == '"clsact"':
+        return                          # which stays without a bpffs, too
+    with Probe(net) as probe:
+        pause(0.05)
+    nothing_lost(probe)
+    net.kill_owner()
+    net.start()
+    net.do("restore lagg0 1500")
+    net.do("receive 0")
+    assert net.status()["path"] == "synthetic"
+    with Probe(net) as probe:
+        net.do("add vf vf0")
+        net.do("use vf")
+        pause(0.05)
+    nothing_lost(probe)
+    assert int(net.status()["tx_vf"]) > 0
+
+
+def clsact_does_the_same(net):
+    net.do("clsact")
+    with_vf(net)
+    assert net.status()["how"] == '"clsact"'
+    with Probe(net) as probe:
+        for path in ("vf", "synthetic") * 5:
+            net.do(f"use {path}")
+            pause(0.02)
+        net.do("use vf")
+        pause(0.02)
+        net.kill_owner()
+        pause(0.05)
+        net.start()
+        net.do("clsact")
+        net.do("restore lagg0 1500")
+        net.do("receive 0")
+        net.do("add vf vf0")
+        net.do("use vf")
+        pause(0.05)
+    nothing_lost(probe)
+    with Probe(net) as probe:
+        net.vf_is_torn_out()
+        net.do("use synthetic")
+        pause(0.1)
+    assert probe.out.lost <= 50, f"out: {probe.out}"
+    net.do("destroy")
+    assert "lagg0" not in net.guest("ip", "link")
+
+
 # Whose link it is
 
 def what_others_made_is_left_alone(net):
@@ -393,6 +444,8 @@ TESTS = (
     the_kernel_leaves_a_vf_that_is_gone,
     a_killed_owner_costs_nothing_and_is_followed,
     the_vf_may_go_while_there_is_no_owner,
+    without_a_bpffs_its_owner_sets_it_up_again,
+    clsact_does_the_same,
     what_others_made_is_left_alone,
     ports_are_checked_and_given_back,
     a_vf_with_addresses_is_made_mute,
