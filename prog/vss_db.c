@@ -85,6 +85,19 @@ static void note_step(struct vss_db *d, bool ok)
 			    HV_VSS_FAIL, (uint32_t)took);
 }
 
+/* A reason has 47 bytes on its way; libpq begins with where it tried. */
+static void shorten(char text[WHY_CAP], const char *why)
+{
+	const char *cause = strstr(why, " failed: ");
+	const char *prefix = cause ? "cannot connect: " : "";
+
+	why = cause ? cause + strlen(" failed: ") : why;
+	if (cause && !strncmp(why, "FATAL:  ", 8))
+		why += 8;
+	snprintf(text, WHY_CAP, "%s%.*s", prefix, (int)strcspn(why, "\n"),
+		 why);
+}
+
 /* What was tried did not work. The session goes, and all that it held. */
 static void fail(struct vss_db *d, const char *why)
 {
@@ -93,7 +106,11 @@ static void fail(struct vss_db *d, const char *why)
 	note_step(d, false);
 	note_trouble(d, d->connecting ? "connecting" : d->at < d->n_steps ?
 		     d->step[d->at].name : "session", why);
-	snprintf(text, sizeof(text), "%.*s", (int)strcspn(why, "\n"), why);
+	if (d->connecting)
+		shorten(text, why);
+	else
+		snprintf(text, sizeof(text), "%.*s", (int)strcspn(why, "\n"),
+			 why);
 	close_session(d);
 	answer(d, HV_VSS_FAIL, text);
 	say_trouble(d);

@@ -156,7 +156,7 @@ def pg_that_hangs_keeps_nobody_waiting(pg, helper):
 
 def pg_that_is_down_refuses(pg, helper):
     pg.stop(signal.SIGINT)
-    refused(helper.driver, CHECK, "connection to server")
+    refused(helper.driver, CHECK, "cannot connect: ")
     accepted(helper.driver, ABORT)
     pg.start()
     accepted(helper.driver, CHECK)
