@@ -10,6 +10,7 @@
 #define CUT_FROM	0.5
 #define CUT_TO		0.12
 #define CUT_MARGIN	0.08		/* of the rest: the edges stay readable */
+#define LEAST_MS	0.01		/* ... that is left to draw */
 
 enum { CUTS_MAX = 3 };		/* TIMELINE_SEGMENTS holds the rest */
 
@@ -139,7 +140,8 @@ static void find_segments(struct timeline_scale *s, const double *at, size_t n)
 	for (unsigned cuts = 0; cut && cuts < CUTS_MAX; cuts++) {
 		size_t i = longest(at, n, cut);
 
-		if (!i || rest <= 0 || at[i] - at[i - 1] <= CUT_FROM * rest)
+		if (!i || at[i] - at[i - 1] <= CUT_FROM * rest ||
+		    rest - (at[i] - at[i - 1]) < LEAST_MS)
 			break;
 		cut[i] = true;
 		rest -= at[i] - at[i - 1];

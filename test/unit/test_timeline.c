@@ -115,6 +115,23 @@ static void cuts_the_time_in_which_nothing_happens(void **state)
 		"  ▚ thawing  ✗ failed  ╌ not to scale\n");
 }
 
+/* A check that took one millisecond, and nothing else. */
+static void what_is_all_there_is_is_not_cut(void **state)
+{
+	struct timeline_scale s;
+	struct timeline t = { 0 };
+
+	(void)state;
+	assert_non_null(timeline_add_row(&t, "host", 0));
+	bar(&t, 0, TIMELINE_ASKED, 0, 1);
+	assert_non_null(timeline_add_row(&t, "application", 0));
+	bar(&t, 1, TIMELINE_ASKED, 0, 0);
+	timeline_scale_make(&s, &t, 60, 12);
+	assert_int_equal(s.n, 1);
+	assert_true(s.n_ticks > 1 && s.tick[1] >= 0.1);
+	timeline_clear(&t);
+}
+
 static void is_never_narrower_than_it_can_be(void **state)
 {
 	struct timeline t;
@@ -193,6 +210,7 @@ int main(void)
 		cmocka_unit_test(draws_in_block_characters),
 		cmocka_unit_test(draws_in_ascii),
 		cmocka_unit_test(cuts_the_time_in_which_nothing_happens),
+		cmocka_unit_test(what_is_all_there_is_is_not_cut),
 		cmocka_unit_test(is_never_narrower_than_it_can_be),
 		cmocka_unit_test(every_scale_is_monotonous_and_ends),
 		cmocka_unit_test(svg_escapes_what_xml_would_take_for_its_own),
