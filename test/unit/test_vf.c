@@ -245,7 +245,126 @@ static struct rig *rig_in(enum vf_state s)
 	return g;
 }
 
-/* The seven statements ---------------------------------------------------- */
+/* The seven statements of doc/vf.md ---------------------------------------- */
+
+static void goes_down(struct rig *g)
+{
+	vf_set(g->v, VF, false);
+}
+
+static void is_detached(struct rig *g)
+{
+	vf_set(g->v, 0, false);
+}
+
+static void is_withdrawn(struct rig *g)
+{
+	vf_association(g->v, false, SERIAL);
+}
+
+/* How the use of a VF ends. */
+static void (*const ends[])(struct rig *g) = {
+	goes_down, is_detached, is_withdrawn, host_goes_back,
+};
+
+enum { N_ENDS = sizeof(ends) / sizeof(*ends) };
+
+static void up_all_transmission_goes_through_the_vf(void **state)
+{
+	struct rig *g = rig_in(VF_TO_VF);
+
+	(void)state;
+	/* Not before the host has confirmed, however long that takes. */
+	loop_advance(g->l, LONG_MS);
+	assert_int_equal(g->tx, 0);
+	assert_int_equal(vf_active(g->v), 0);
+	confirm(g);
+	assert_int_equal(g->tx, VF);
+	assert_int_equal(vf_active(g->v), VF);
+	rig_free(g);
+}
+
+static void up_the_host_sends_through_the_vf(void **state)
+{
+	struct rig *g = rig_in(VF_SYNTH);
+
+	(void)state;
+	vf_association(g->v, true, SERIAL);
+	vf_set(g->v, VF, true);
+	assert_int_equal(g->path, NVS_PATH_SYNTHETIC);
+	confirm(g);
+	assert_int_equal(g->path, NVS_PATH_VF);
+	rig_free(g);
+}
+
+/* What the owner must do while hn is administratively down: nothing here knows
+ * of that state, so nothing here depends on it. */
+static void up_what_comes_by_hn_is_received_on_the_vf(void **state)
+{
+	struct rig *g = rig_in(VF_TO_VF);
+
+	(void)state;
+	assert_int_equal(g->rx, VF);		/* before the switch */
+	assert_true(g->promiscuous);
+	confirm(g);
+	assert_int_equal(g->rx, VF);
+	assert_true(g->promiscuous);
+	rig_free(g);
+}
+
+static void up_hns_link_is_pretended_down(void **state)
+{
+	struct rig *g = rig_in(VF_TO_VF);
+
+	(void)state;
+	assert_false(g->pretends_down);
+	confirm(g);
+	assert_true(g->pretends_down);
+	rig_free(g);
+}
+
+static void down_all_transmission_goes_through_hn(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ENDS; i++) {
+		struct rig *g = rig_in(VF_ON_VF);
+
+		ends[i](g);			/* at once */
+		assert_int_equal(strncmp(g->trace, "tx=0", 4), 0);
+		assert_int_equal(g->tx, 0);
+		rig_free(g);
+	}
+}
+
+static void down_all_reception_goes_through_hn(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ENDS; i++) {
+		struct rig *g = rig_in(VF_ON_VF);
+
+		ends[i](g);
+		assert_int_equal(g->rx, 0);
+		assert_false(g->promiscuous);
+		confirm(g);			/* if it had to be told */
+		assert_int_equal(g->path, NVS_PATH_SYNTHETIC);
+		rig_free(g);
+	}
+}
+
+static void down_hns_link_is_its_own_again(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ENDS; i++) {
+		struct rig *g = rig_in(VF_ON_VF);
+
+		ends[i](g);
+		assert_false(g->pretends_down);
+		assert_int_equal(g->news[VF_NEWS_DOWN], 1);
+		rig_free(g);
+	}
+}
+
+/* Step by step -------------------------------------------------------------- */
 
 static void a_vf_that_comes_up_is_routed_confirmed_and_told(void **state)
 {
@@ -262,33 +381,6 @@ static void a_vf_that_comes_up_is_routed_confirmed_and_told(void **state)
 	expect(g, "tx=7 link=down VF_UP");
 	assert_int_equal(g->news_vf, VF);
 	expect_state(g, VF_ON_VF);
-	rig_free(g);
-}
-
-static void nothing_is_sent_through_the_vf_before_the_host_confirms(void **state)
-{
-	struct rig *g = rig_in(VF_TO_VF);
-
-	(void)state;
-	loop_advance(g->l, LONG_MS);
-	assert_int_equal(g->tx, 0);
-	assert_int_equal(vf_active(g->v), 0);
-	confirm(g);
-	assert_int_equal(g->tx, VF);
-	assert_int_equal(vf_active(g->v), VF);
-	rig_free(g);
-}
-
-static void what_comes_by_the_synthetic_path_is_received_on_the_vf(void **state)
-{
-	struct rig *g = rig_in(VF_ON_VF);
-
-	(void)state;
-	assert_int_equal(g->rx, VF);
-	assert_true(g->promiscuous);
-	vf_set(g->v, VF, false);
-	assert_int_equal(g->rx, 0);
-	assert_false(g->promiscuous);
 	rig_free(g);
 }
 
@@ -876,12 +968,15 @@ static void no_storm_leaves_it_on_a_wrong_path(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(up_all_transmission_goes_through_the_vf),
+		cmocka_unit_test(up_the_host_sends_through_the_vf),
+		cmocka_unit_test(up_what_comes_by_hn_is_received_on_the_vf),
+		cmocka_unit_test(up_hns_link_is_pretended_down),
+		cmocka_unit_test(down_all_transmission_goes_through_hn),
+		cmocka_unit_test(down_all_reception_goes_through_hn),
+		cmocka_unit_test(down_hns_link_is_its_own_again),
 		cmocka_unit_test(
 			a_vf_that_comes_up_is_routed_confirmed_and_told),
-		cmocka_unit_test(
-			nothing_is_sent_through_the_vf_before_the_host_confirms),
-		cmocka_unit_test(
-			what_comes_by_the_synthetic_path_is_received_on_the_vf),
 		cmocka_unit_test(a_vf_that_goes_down_is_left_at_once),
 		cmocka_unit_test(a_vf_that_is_withdrawn_is_left_at_once),
 		cmocka_unit_test(
