@@ -77,6 +77,8 @@ check defects tools/check-defects.sh
 check defects-notice tools/check-defects.sh --self-test
 check vss-table tools/check-fsm.sh
 check vss-table-notice tools/check-fsm.sh --self-test
+check devd-rules tools/check-devd.sh
+check devd-rules-notice tools/check-devd.sh --self-test
 check manual-pages tools/check-man.sh
 check hyperv-off switched_off
 check model tools/model.py --fast
