@@ -282,11 +282,11 @@ static void stop(struct rig *g)
 	for (unsigned i = 0; i < N; i++) {
 		struct side *s = &g->sides[i];
 
+		vf_free(s->vf);		/* leaves the VF, by way of hn */
 		hn_free(s->hn);
 		bus_free(s->b);
 		settle(g);
 		host_nic_free(s->nic);
-		vf_free(s->vf);
 		host_vmbus_free(s->bus);
 	}
 	host_switch_free(g->s);
