@@ -7,8 +7,7 @@
  * or one out of order, ends the channel. A refused version does not.
  *
  * What cannot be sent because the ring is full waits, in this order:
- * completions, then what is said about paths and VFs, then control answers,
- * then frames. While HOST_HN_OUTSTANDING completions are owed the guest's ring
+ * completions, then other NVSP messages, then control answers, then frames. While HOST_HN_OUTSTANDING completions are owed the guest's ring
  * is not read, so that no guest can make the host remember more.
  *
  * Sources: OpenVMM netvsp (lib.rs, buffers.rs, rx_bufs.rs). */
@@ -163,24 +162,7 @@ void host_hn_complete(struct host_hn *n, uint64_t xact, uint32_t status,
 
 static int send_note(struct host_hn *n, const struct host_hn_note *o)
 {
-	uint8_t msg[HOST_NVS_LONG];
-	struct wr w = wr_of(msg, sizeof(msg));
-
-	switch (o->what) {
-	case HOST_HN_PATH_DONE:
-		return send_to_guest(n, PACKET_COMPLETION, false, o->xact,
-				     NULL, 0);
-	case HOST_HN_PATH_NOTICE:
-		host_nvs_put_data_path(&w, host_hn_msg_size(n),
-				       NVS_PATH_SYNTHETIC);
-		return send_to_guest(n, PACKET_INBAND, true, XACT_PATH, msg,
-				     w.len);
-	case HOST_HN_VF:
-		host_nvs_put_vf(&w, host_hn_msg_size(n), o->present, o->serial);
-		return send_to_guest(n, PACKET_INBAND, true, XACT_VF, msg,
-				     w.len);
-	}
-	return 0;
+	return send_to_guest(n, o->type, o->want, o->xact, o->msg, o->len);
 }
 
 static int pump_notes(struct host_hn *n)
@@ -195,13 +177,23 @@ static int pump_notes(struct host_hn *n)
 	return 0;
 }
 
-static void note(struct host_hn *n, const struct host_hn_note *o)
+/* msg may be empty. */
+static void note(struct host_hn *n, uint16_t type, uint64_t xact,
+		 const uint8_t *msg, size_t len)
 {
+	struct host_hn_note *o = &n->notes[n->n_notes];
+
 	if (n->n_notes == HOST_HN_NOTES) {
 		host_hn_fail(n, "does not read what it is told");
 		return;
 	}
-	n->notes[n->n_notes++] = *o;
+	*o = (struct host_hn_note){
+		.type = type, .want = type == PACKET_INBAND, .xact = xact,
+		.len = len,
+	};
+	if (len)
+		memcpy(o->msg, msg, len);
+	n->n_notes++;
 	host_hn_pump(n);
 }
 
@@ -247,10 +239,7 @@ static void reply(struct host_hn *n, const struct packet *p, const uint8_t *msg,
 		host_hn_violation(n, "asked without asking for an answer");
 		return;
 	}
-	/* The ring is empty of ours but for what we just said: no room means
-	 * that the guest will miss its answer, by its own doing. */
-	if (send_to_guest(n, PACKET_COMPLETION, false, p->xact, msg, len) < 0)
-		host_hn_violation(n, "has no room for its answer");
+	note(n, PACKET_COMPLETION, p->xact, msg, len);
 }
 
 static bool serves(const struct host_hn *n, uint32_t version)
@@ -550,10 +539,13 @@ bool host_hn_takes_vf(const struct host_hn *n)
 
 void host_hn_vf(struct host_hn *n, bool present, uint32_t serial)
 {
-	if (host_hn_takes_vf(n))
-		note(n, &(struct host_hn_note){
-			.what = HOST_HN_VF, .present = present,
-			.serial = serial });
+	uint8_t msg[HOST_NVS_LONG];
+	struct wr w = wr_of(msg, sizeof(msg));
+
+	if (!host_hn_takes_vf(n))
+		return;
+	host_nvs_put_vf(&w, host_hn_msg_size(n), present, serial);
+	note(n, PACKET_INBAND, XACT_VF, msg, w.len);
 }
 
 void host_hn_path_done(struct host_hn *n)
@@ -562,14 +554,18 @@ void host_hn_path_done(struct host_hn *n)
 		return;
 	n->path_asked = false;
 	if (n->path_wants_reply && talks(n))
-		note(n, &(struct host_hn_note){
-			.what = HOST_HN_PATH_DONE, .xact = n->path_xact });
+		note(n, PACKET_COMPLETION, n->path_xact, NULL, 0);
 }
 
 void host_hn_path_notice(struct host_hn *n)
 {
-	if (host_hn_takes_vf(n))
-		note(n, &(struct host_hn_note){ .what = HOST_HN_PATH_NOTICE });
+	uint8_t msg[HOST_NVS_LONG];
+	struct wr w = wr_of(msg, sizeof(msg));
+
+	if (!host_hn_takes_vf(n))
+		return;
+	host_nvs_put_data_path(&w, host_hn_msg_size(n), NVS_PATH_SYNTHETIC);
+	note(n, PACKET_INBAND, XACT_PATH, msg, w.len);
 }
 
 /* Link ------------------------------------------------------------------- */

@@ -11,7 +11,7 @@ enum {
 	HOST_HN_CONTROL_SLOTS = 16,
 	HOST_HN_OUTSTANDING = 1024,	/* sends not yet completed: then pause */
 	HOST_HN_DONE_CAP = HOST_HN_OUTSTANDING + 64,
-	HOST_HN_NOTES = 16,		/* untold switch completions, notices */
+	HOST_HN_NOTES = 16,		/* untold NVSP messages but completions */
 	HOST_HN_CONTROL_QUEUE = 100 << 10,	/* bytes of untold answers */
 	HOST_HN_RANGES = 375,		/* frames in a packet, OpenVMM's most */
 	HOST_HN_SEND_MAX = 256 << 10,	/* bytes of one send */
@@ -25,12 +25,13 @@ struct host_hn_done {
 	uint32_t status;
 };
 
-/* Something else to tell, in order. */
+/* Something else to tell, in order: a message or an empty completion. */
 struct host_hn_note {
-	enum { HOST_HN_PATH_DONE, HOST_HN_PATH_NOTICE, HOST_HN_VF } what;
-	uint64_t xact;			/* PATH_DONE */
-	bool present;			/* VF */
-	uint32_t serial;
+	uint16_t type;			/* of the packet */
+	bool want;			/* a completion, though none is needed */
+	uint64_t xact;
+	size_t len;
+	uint8_t msg[HOST_NVS_LONG];
 };
 
 /* An answer or indication that waits for a slot and for the ring. */

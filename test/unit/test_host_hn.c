@@ -802,13 +802,32 @@ static void a_full_ring_keeps_completions(void **state)
 	(void)state;
 	bring_up(g, NVS_V6_1);
 	g->full = true;
+	SAY(g, true, NVS_SUBCHANNEL, NVS_SUBCHANNEL_ALLOCATE, 3);
 	rndis(g, NVS_RNDIS_DATA, one, 26);
 	host_hn_vf(g->n, true, 7);
 	g->full = false;
 	host_hn_writable(g->n);
-	assert_int_equal(g->n_sent, 2);
+	assert_int_equal(g->n_sent, 3);
 	assert_int_equal(g->sent[0].type, PACKET_COMPLETION);
-	assert_int_equal(word(&g->sent[1], 0), NVS_VF_ASSOCIATION);
+	assert_int_equal(word(&g->sent[0], 0), NVS_RNDIS_COMPLETE);
+	assert_int_equal(word(&g->sent[1], 0), NVS_SUBCHANNEL);
+	assert_int_equal(word(&g->sent[1], 2), 0);	/* one has to do */
+	assert_int_equal(word(&g->sent[2], 0), NVS_VF_ASSOCIATION);
+	stop(g);
+}
+
+static void a_guest_that_reads_nothing_is_given_up(void **state)
+{
+	struct rig *g = start(&(struct host_hn_manners){ 0 });
+
+	(void)state;
+	bring_up(g, NVS_V6_1);
+	g->full = true;
+	for (unsigned i = 0; i < 16; i++)
+		SAY(g, true, NVS_OID_QUERY, 0, RNDIS_OID_LINK_SPEED);
+	assert_int_equal(host_hn_state_get(g->n), HOST_HN_UP);
+	host_hn_vf(g->n, true, 7);
+	assert_int_equal(host_hn_state_get(g->n), HOST_HN_FAILED);
 	stop(g);
 }
 
@@ -951,6 +970,7 @@ int main(void)
 		cmocka_unit_test(sends_from_nowhere_fail),
 		cmocka_unit_test(late_completions_stop_the_guest),
 		cmocka_unit_test(a_full_ring_keeps_completions),
+		cmocka_unit_test(a_guest_that_reads_nothing_is_given_up),
 		cmocka_unit_test(link_changes_keep_their_distance),
 		cmocka_unit_test(some_hosts_say_connected_twice),
 		cmocka_unit_test(a_vf_is_told_to_who_can_have_one),
