@@ -82,6 +82,7 @@ check devd-rules-notice tools/check-devd.sh --self-test
 check manual-pages tools/check-man.sh
 check hyperv-off switched_off
 check model tools/model.py --fast
+check model-notice tools/model.py --self-test
 
 check build-gcc build build gcc &&
     suites build -t 3
