@@ -3,6 +3,7 @@
 #include "hn/frame.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum {
 	IPV4_LEAST = 20, IPV6_HDR = 40,
@@ -12,9 +13,30 @@ enum {
 	TCP_LEN_AT = 12,
 };
 
+/* In whatever order this machine has bytes: pairs that are swapped sum to a
+ * swapped sum (RFC 1071, 2.B). As it goes over the wire. */
+static uint16_t add_words(const uint8_t *p, size_t words)
+{
+	uint64_t sum = 0;
+	uint32_t word;
+	uint16_t out;
+	uint8_t raw[2];
+
+	for (; words; p += sizeof(word), words--) {
+		memcpy(&word, p, sizeof(word));
+		sum += word;
+	}
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	out = frame_fold((uint32_t)sum);
+	memcpy(raw, &out, sizeof(raw));
+	return frame_be16(raw);
+}
+
 uint32_t frame_add(uint32_t sum, const uint8_t *p, size_t len)
 {
-	for (; len > 1; p += 2, len -= 2)
+	sum += add_words(p, len / 4);
+	for (p += len / 4 * 4, len %= 4; len > 1; p += 2, len -= 2)
 		sum += frame_be16(p);
 	return len ? sum + (uint32_t)(p[0] << 8) : sum;
 }
