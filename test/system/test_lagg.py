@@ -423,6 +423,53 @@ def large_datagrams_are_segmented(net):
             assert b"".join(got) == data
 
 
+def tagged_socket(pid, link):
+    with inside(pid):
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        s.bind((link, 3))
+    s.setsockopt(263, 8, 1)                     # SOL_PACKET, PACKET_AUXDATA
+    s.settimeout(3)
+    return s
+
+
+def next_tagged(s):
+    """VLAN and payload of the next frame of our own type, else None."""
+    data, aux, *_ = s.recvmsg(65536, 100)
+    if data[12:14] != b"\x88\xb5" or s.getsockname()[4] == data[6:12]:
+        return None
+    return struct.unpack("IIIHHHH", aux[0][2][:20])[5], data[14:]
+
+
+def vlans_and_jumbo_frames(net):
+    for link in ("br0", "xh", "hsyn"):
+        net.host("ip", "link", "set", link, "mtu", "9000")
+    net.world("ip", "link", "set", "x0", "mtu", "9000")
+    net.do("create lagg0 9000")
+    net.do("receive 0")
+    net.guest("ip", "link", "set", "lagg0", "up")
+    net.vf_arrives()
+    net.host("ip", "link", "set", "vfh", "mtu", "9000")
+    net.do("add vf vf0")
+    assert "mtu 9000" in net.guest("ip", "link", "show", "vf0")
+    net.addresses("lagg0")
+    world = net.world("ip", "-o", "link", "show", "x0")
+    world = world.split("link/ether ")[1].split()[0]
+    with tagged_socket(net.guest_pid, "lagg0") as a, \
+            tagged_socket(net.world_pid, "x0") as b:
+        for path in ("synthetic", "vf"):
+            net.do(f"use {path}")
+            for one, other, to, by in ((a, b, world, MAC), (b, a, MAC, world)):
+                frame = bytes.fromhex((to + by).replace(":", "")) + \
+                    b"\x81\x00\x00\x05\x88\xb5" + path.encode() * 8
+                one.send(frame)
+                wait_for(f"the frame by {path}", lambda s=other, p=path:
+                         next_tagged(s) == (5, p.encode() * 8))
+            with udp(net.guest_pid, socket.AF_INET, "10.7.0.1") as c, \
+                    udp(net.world_pid, socket.AF_INET, "10.7.0.2", 5000) as d:
+                c.setsockopt(socket.IPPROTO_IP, 10, 2)  # never in fragments
+                answered(c, d, ("10.7.0.2", 5000), 8900)
+
+
 def frames_of_our_own_do_not_come_back(net):
     with_vf(net)
     net.do("use vf")
@@ -454,6 +501,7 @@ TESTS = (
     groups_arrive_once,
     streams_arrive_whole,
     large_datagrams_are_segmented,
+    vlans_and_jumbo_frames,
     frames_of_our_own_do_not_come_back,
 )
 
