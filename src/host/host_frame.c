@@ -4,6 +4,7 @@
  * shared, for the reason given in host_nvs_wire.h. */
 #include "host/host_frame.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -38,17 +39,6 @@ static void set32(uint8_t *p, uint32_t v)
 
 /* Sums ------------------------------------------------------------------- */
 
-static uint64_t add(uint64_t sum, const uint8_t *p, size_t len)
-{
-	for (; len >= 4; p += 4, len -= 4)
-		sum += get32(p);
-	if (len >= 2) {
-		sum += (uint32_t)get16(p) << 16;
-		p += 2;
-	}
-	return len & 1 ? sum + ((uint32_t)p[0] << (len == 1 ? 24 : 8)) : sum;
-}
-
 static uint16_t fold(uint64_t sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -56,6 +46,22 @@ static uint16_t fold(uint64_t sum)
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)sum;
+}
+
+/* In the machine's byte order, eight at a time: the order of bytes comes out
+ * right when the folded sum's two are swapped. */
+static uint64_t add(uint64_t sum, const uint8_t *p, size_t len)
+{
+	uint64_t all = 0, v;
+
+	for (; len >= sizeof(v); p += sizeof(v), len -= sizeof(v)) {
+		memcpy(&v, p, sizeof(v));
+		all += (v & 0xffffffff) + (v >> 32);
+	}
+	v = 0;
+	memcpy(&v, p, len);		/* the rest, padded with zeros */
+	all += (v & 0xffffffff) + (v >> 32);
+	return sum + be16toh(fold(all));
 }
 
 /* Headers ---------------------------------------------------------------- */
