@@ -2,7 +2,7 @@
  *
  *   lagg_tx   egress of laggX: to the VF, or let it pass into the TAP's queue,
  *             which is the synthetic path
- *   lagg_rx   ingress of the VF: received on laggX
+ *   lagg_rx   ingress of the VF, or of hn: received on laggX
  *
  * A VF that was torn out is noticed here, by the frame that would be lost to
  * it: the kernel drops what is redirected to an index that is gone, so we ask
@@ -83,7 +83,7 @@ int lagg_rx(struct __sk_buff *skb)
 		add(skb, LAGG_BPF_ECHO);
 		return TC_ACT_SHOT;
 	}
-	add(skb, LAGG_BPF_RX_VF);
+	add(skb, skb->ifindex == c->port[0] ? LAGG_BPF_RX_HN : LAGG_BPF_RX_VF);
 	return (int)bpf_redirect(c->lagg, BPF_F_INGRESS);
 }
 

@@ -21,6 +21,7 @@ struct lagg_bpf_ctl {
 
 enum lagg_bpf_flow {
 	LAGG_BPF_TX_VF, LAGG_BPF_TX_SYNTHETIC, LAGG_BPF_RX_VF,
+	LAGG_BPF_RX_HN,		/* by hn's ingress, not by the TAP */
 	LAGG_BPF_HEALED, LAGG_BPF_ECHO, LAGG_BPF_N_FLOWS
 };
 

@@ -624,8 +624,10 @@ static int bpf_status(struct lagg *l, struct lagg_status *s)
 			/* What is redirected to a link is not in its own
 			 * counters: these are the frames written to it. */
 			.rx_synthetic = {
-				link.stats.rx_packets - b->ctl->rx_packets,
-				link.stats.rx_bytes - b->ctl->rx_bytes,
+				link.stats.rx_packets - b->ctl->rx_packets +
+				c.flow[LAGG_BPF_RX_HN].packets,
+				link.stats.rx_bytes - b->ctl->rx_bytes +
+				c.flow[LAGG_BPF_RX_HN].bytes,
 			},
 			.healed = c.flow[LAGG_BPF_HEALED].packets,
 			.echoes = c.flow[LAGG_BPF_ECHO].packets,

@@ -272,6 +272,22 @@ def what_is_received_is_the_aggregates_while_hn_is_down(net):
         probe.back.sent, (before, after)
 
 
+def what_hn_receives_is_the_aggregates(net):
+    """For a driver that cannot write to the aggregate itself."""
+    with_hn(net)
+    net.do("add hn hn0")
+    net.do("move hn0 lagg0 to")
+    net.do("receive 0")                 # hn0's TAP
+    before = net.status()
+    with Probe(net) as probe:
+        pause(0.1)
+    nothing_lost(probe)
+    after = net.status()
+    assert int(after["rx_synthetic"]) - int(before["rx_synthetic"]) >= \
+        probe.back.sent, (before, after)
+    assert after["rx_vf"] == "0", after
+
+
 TESTS = (
     everything_moves_and_comes_back_as_it_was,
     a_move_under_traffic_loses_nothing,
@@ -280,6 +296,7 @@ TESTS = (
     members_of_groups_go_on,
     names_change_under_a_connection,
     what_is_received_is_the_aggregates_while_hn_is_down,
+    what_hn_receives_is_the_aggregates,
 )
 
 if __name__ == "__main__":
