@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { TAKE_OVER_US = 1000000 };	/* a FITHAW takes milliseconds */
+
 static const char *const state_names[FREEZE_N_STATES] = {
 	[FREEZE_NONE] = "none",
 	[FREEZE_ASKING] = "asking",
@@ -147,7 +149,10 @@ static void thaw_claimed(struct frozen_fs *fs, int fd, enum freeze_who me,
 
 /* FIFREEZE has returned, and its claim was revoked meanwhile. Frozen: somebody
  * is thawing it, did so, or leaves it to us. Not frozen: say so. Who is just
- * trying to thaw may find that it was too early and hand it back. */
+ * trying to thaw may find that it was too early and hand it back.
+ *
+ * THAWED may have been somebody else's freeze, before FIFREEZE was entered:
+ * then nobody thaws ours any more. Where it was ours this finds nothing. */
 static void freeze_revoked(struct frozen_fs *fs, int fd, uint32_t to,
 			   const struct freeze_ops *ops)
 {
@@ -157,7 +162,11 @@ static void freeze_revoked(struct frozen_fs *fs, int fd, uint32_t to,
 	if (frozen)
 		to = by(FREEZE_THAWING, FREEZE_BY_DAEMON);
 	while (!change(fs, FREEZE_REVOKED, to)) {
-		if (frozen_state(fs) != FREEZE_THAWING)
+		enum freeze_state s = frozen_state(fs);
+
+		if (frozen && s == FREEZE_THAWED)
+			ops->thaw(ops->arg, fd);
+		if (s != FREEZE_THAWING)
 			return;
 		nanosleep(&moment, NULL);
 	}
@@ -186,6 +195,14 @@ void frozen_freeze(struct frozen *z, unsigned i, int fd,
 		freeze_revoked(fs, fd, to, ops);
 }
 
+/* Did the other one claim it for thawing and get no further, being stopped for
+ * instance? To thaw what is thawed is no harm. thaw_at_us comes after the
+ * claim. */
+static bool stands_still(const struct frozen_fs *fs)
+{
+	return frozen_now_us() - fs->thaw_at_us > TAKE_OVER_US;
+}
+
 /* Take a record over for thawing. */
 static enum claim claim(struct frozen_fs *fs, const struct frozen_sweep *s)
 {
@@ -198,7 +215,8 @@ static enum claim claim(struct frozen_fs *fs, const struct frozen_sweep *s)
 		return CLAIM_FROZEN;
 	if (s->force && change(fs, FREEZE_REVOKED, mine))
 		return s->other_dead ? CLAIM_OVER : CLAIM_ASKED;
-	if (s->other_dead && change(fs, by(FREEZE_THAWING, s->other), mine))
+	if ((s->other_dead || (s->force && stands_still(fs))) &&
+	    change(fs, by(FREEZE_THAWING, s->other), mine))
 		return CLAIM_OVER;
 	return CLAIM_NONE;
 }

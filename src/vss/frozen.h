@@ -145,8 +145,9 @@ void frozen_freeze(struct frozen *z, unsigned i, int fd,
 struct frozen_sweep {
 	enum freeze_who me, other;
 	bool other_dead;
-	bool force;		/* also those whose FIFREEZE is under way:
-				 * may block until it returns */
+	bool force;		/* also those whose FIFREEZE is under way
+				 * (may block until it returns), and those that
+				 * `other` claimed a second ago and left so */
 	const int *fds;
 	const struct freeze_ops *ops;
 };

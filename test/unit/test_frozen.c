@@ -31,6 +31,7 @@ enum { N = 4 };
 struct kernel {
 	atomic_int frozen[N], thaws[N];
 	atomic_int freeze_err[N], thaw_err[N];
+	atomic_int thawed_before[N];
 	atomic_int hold;		/* FIFREEZE of 0 hangs while set */
 	atomic_int log_blocks, said;
 	atomic_int hold_thaw, thawing;	/* FITHAW hangs; how many are in it */
@@ -41,6 +42,8 @@ struct kernel {
 static struct kernel *k;		/* shared with children */
 static const int fds[FREEZE_MAX_FS] = { 0, 1, 2, 3 };
 
+static struct frozen_file file;
+
 static int fake_freeze(void *arg, int fd)
 {
 	(void)arg;
@@ -49,6 +52,9 @@ static int fake_freeze(void *arg, int fd)
 		poll(NULL, 0, 1);
 	if (k->freeze_err[fd])
 		return -k->freeze_err[fd];
+	if (k->thawed_before[fd])	/* what somebody else had frozen */
+		atomic_store(&file.z->fs[fd].state, FREEZE_THAWED |
+			     FREEZE_BY_GUARDIAN << 8);
 	return atomic_exchange(&k->frozen[fd], 1) ? -EBUSY : 0;
 }
 
@@ -67,8 +73,6 @@ static int fake_thaw(void *arg, int fd)
 static const struct freeze_ops ops = {
 	.freeze = fake_freeze, .thaw = fake_thaw,
 };
-
-static struct frozen_file file;
 
 static void quiet(void *arg, enum log_level level, const char *line)
 {
@@ -138,6 +142,33 @@ static enum freeze_state state_of(unsigned i)
 }
 
 /* The records */
+
+/* The guardian took a foreign freeze for ours, just before ours began. */
+static void a_freeze_behind_a_foreign_thaw_is_thawed(void **state)
+{
+	(void)state;
+	k->thawed_before[1] = 1;
+	freeze_all();
+	assert_int_equal(k->frozen[0], 1);
+	assert_int_equal(k->frozen[1], 0);
+	assert_int_equal(state_of(1), FREEZE_THAWED);
+}
+
+/* Stopped between its claim and FITHAW. */
+static void one_who_stands_still_is_not_waited_for(void **state)
+{
+	(void)state;
+	freeze_all();
+	atomic_store(&file.z->fs[2].state, FREEZE_THAWING |
+		     FREEZE_BY_DAEMON << 8);
+	file.z->fs[2].thaw_at_us = frozen_now_us();
+	sweep(FREEZE_BY_GUARDIAN, FREEZE_BY_DAEMON, false, true);
+	assert_int_equal(k->frozen[2], 1);	/* it may be at it just now */
+	file.z->fs[2].thaw_at_us = frozen_now_us() - 1500000;
+	assert_int_equal(sweep(FREEZE_BY_GUARDIAN, FREEZE_BY_DAEMON, false,
+			       true), 0);
+	assert_int_equal(k->frozen[2], 0);
+}
 
 static void what_is_frozen_last_is_thawed_first(void **state)
 {
@@ -283,6 +314,7 @@ static void what_the_living_have_begun_is_not_touched(void **state)
 	freeze_all();
 	atomic_store(&file.z->fs[0].state,
 		     FREEZE_THAWING | FREEZE_BY_DAEMON << 8);
+	file.z->fs[0].thaw_at_us = frozen_now_us();
 	assert_int_equal(sweep(FREEZE_BY_GUARDIAN, FREEZE_BY_DAEMON, false,
 			       true), 1);
 	assert_int_equal(k->thaws[0], 0);
@@ -612,6 +644,8 @@ int main(void)
 		TEST(a_freeze_that_returns_too_late_is_thawed_by_its_thread),
 		TEST(too_early_a_thaw_is_handed_back),
 		TEST(a_late_freeze_that_fails_is_left_alone),
+		TEST(a_freeze_behind_a_foreign_thaw_is_thawed),
+		TEST(one_who_stands_still_is_not_waited_for),
 		TEST(what_the_dead_had_begun_is_finished),
 		TEST(what_the_living_have_begun_is_not_touched),
 		TEST(a_thaw_that_fails_is_tried_again),
