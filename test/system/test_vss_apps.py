@@ -102,8 +102,8 @@ class Rig:
 def the_manuals_example_holds_writers(rig):
     """It is compiled as printed there, and as C++."""
     with open(f"{rig.source}/man/hyperv_vss.3", encoding="utf-8") as page:
-        text = re.search(r"^\.Bd -literal\n(.*?)^\.Ed", page.read(),
-                         re.M | re.S).group(1)
+        text = re.search(r"^\.Sh EXAMPLES.*?^\.Bd -literal\n(.*?)^\.Ed",
+                         page.read(), re.M | re.S).group(1)
     program = f"{rig.dir}/example"
     with open(f"{program}.c", "w", encoding="utf-8") as f:
         f.write(text.replace(r"\en", r"\n"))
