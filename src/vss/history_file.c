@@ -22,6 +22,13 @@ enum {
 
 /* Writing ----------------------------------------------------------------- */
 
+static int lock_file(int fd, struct stat *st)
+{
+	if (flock(fd, LOCK_EX) < 0 || fstat(fd, st) < 0)
+		return -errno;
+	return S_ISREG(st->st_mode) ? 0 : -ENOTSUP;
+}
+
 /* Open and lock; the file that path names once we have the lock. Neither a link
  * nor a pipe that somebody put there. */
 static int open_locked(const char *path, int flags)
@@ -29,16 +36,13 @@ static int open_locked(const char *path, int flags)
 	for (;;) {
 		int fd = open(path, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW |
 			      O_NONBLOCK, FILE_MODE);
-		struct stat ours, there;
-		int err = 0;
+		struct stat ours = { 0 }, there;
+		int err;
 
 		if (fd < 0)
 			return -errno;
-		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &ours) < 0)
-			err = -errno;
-		else if (!S_ISREG(ours.st_mode))
-			err = -ENOTSUP;
-		if (err < 0) {
+		err = lock_file(fd, &ours);
+		if (err) {
 			close(fd);
 			return err;
 		}
