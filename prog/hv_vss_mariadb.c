@@ -20,7 +20,6 @@ enum doing { CONNECT, QUERY, STORE };
 
 struct program {
 	const char *defaults_file, *socket, *user;
-	struct vss_db *db;
 	MYSQL *my;
 	bool open;			/* connected once */
 	enum doing doing;
@@ -273,49 +272,17 @@ static const struct vss_db_backend backend = {
 
 static int start(struct vss_agent *a)
 {
-	struct program *p = a->own;
-
-	p->db = mysql_library_init(0, NULL, NULL) ? NULL :
-		vss_db_new(a, &backend, p);
-	if (!p->db)
+	if (mysql_library_init(0, NULL, NULL)) {
 		log_err("out of memory");
-	return p->db ? 0 : -ENOMEM;
-}
-
-static void asked(struct vss_agent *a, const struct hv_vss_record *q)
-{
-	struct program *p = a->own;
-
-	vss_db_asked(p->db, q);
-}
-
-static void release(struct vss_agent *a)
-{
-	struct program *p = a->own;
-
-	vss_db_release(p->db);
-}
-
-static bool busy(struct vss_agent *a)
-{
-	struct program *p = a->own;
-
-	return vss_db_busy(p->db);
+		return -ENOMEM;
+	}
+	return vss_db_start(a, &backend, a->own);
 }
 
 static void stop(struct vss_agent *a)
 {
-	struct program *p = a->own;
-
-	vss_db_free(p->db);
+	vss_db_stop(a);
 	mysql_library_end();
-}
-
-static json_t *status(struct vss_agent *a)
-{
-	struct program *p = a->own;
-
-	return vss_db_status(p->db);
 }
 
 int main(int argc, char **argv)
@@ -333,11 +300,11 @@ int main(int argc, char **argv)
 		.summary = "Have MariaDB take part in backups.",
 		.options = options,
 		.start = start,
-		.asked = asked,
-		.release = release,
-		.busy = busy,
+		.asked = vss_db_asked,
+		.release = vss_db_release,
+		.busy = vss_db_busy,
 		.stop = stop,
-		.status = status,
+		.status = vss_db_status,
 	};
 
 	return vss_agent_main(&def, &p, argc, argv);

@@ -25,7 +25,6 @@
 struct program {
 	const char *conninfo;
 	bool backup_mode;
-	struct vss_db *db;
 	PGconn *conn;
 	bool connecting;
 	char value[512];		/* the last statement's first field */
@@ -278,47 +277,7 @@ static int configure(struct vss_agent *a)
 
 static int start(struct vss_agent *a)
 {
-	struct program *p = a->own;
-
-	p->db = vss_db_new(a, &backend, p);
-	if (!p->db)
-		log_err("out of memory");
-	return p->db ? 0 : -ENOMEM;
-}
-
-static void asked(struct vss_agent *a, const struct hv_vss_record *q)
-{
-	struct program *p = a->own;
-
-	vss_db_asked(p->db, q);
-}
-
-static void release(struct vss_agent *a)
-{
-	struct program *p = a->own;
-
-	vss_db_release(p->db);
-}
-
-static bool busy(struct vss_agent *a)
-{
-	struct program *p = a->own;
-
-	return vss_db_busy(p->db);
-}
-
-static void stop(struct vss_agent *a)
-{
-	struct program *p = a->own;
-
-	vss_db_free(p->db);
-}
-
-static json_t *status(struct vss_agent *a)
-{
-	struct program *p = a->own;
-
-	return vss_db_status(p->db);
+	return vss_db_start(a, &backend, a->own);
 }
 
 int main(int argc, char **argv)
@@ -337,11 +296,11 @@ int main(int argc, char **argv)
 		.options = options,
 		.configure = configure,
 		.start = start,
-		.asked = asked,
-		.release = release,
-		.busy = busy,
-		.stop = stop,
-		.status = status,
+		.asked = vss_db_asked,
+		.release = vss_db_release,
+		.busy = vss_db_busy,
+		.stop = vss_db_stop,
+		.status = vss_db_status,
 	};
 
 	return vss_agent_main(&def, &p, argc, argv);

@@ -14,6 +14,8 @@
 #include "base/loop.h"
 #include "base/options.h"
 
+struct vss_db;
+
 struct vss_agent {
 	const struct vss_agent_def *def;
 	struct conf conf;
@@ -21,6 +23,7 @@ struct vss_agent {
 	struct client *client;
 	const char *name;		/* of this instance, in histories */
 	void *own;			/* the program's */
+	struct vss_db *db;		/* of vss_db.h; NULL: none */
 };
 
 struct vss_agent_def {

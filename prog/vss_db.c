@@ -285,8 +285,10 @@ static void end(struct vss_db *d, const struct hv_vss_record *q)
 	say_trouble(d);
 }
 
-void vss_db_asked(struct vss_db *d, const struct hv_vss_record *q)
+void vss_db_asked(struct vss_agent *a, const struct hv_vss_record *q)
 {
+	struct vss_db *d = a->db;
+
 	switch (q->opt) {
 	case HV_VSS_CHECK:
 	case HV_VSS_FREEZE:
@@ -297,50 +299,53 @@ void vss_db_asked(struct vss_db *d, const struct hv_vss_record *q)
 		end(d, q);
 		break;
 	default:
-		client_answer(d->a->client, q, HV_VSS_FAIL,
-			      "unknown question");
+		client_answer(a->client, q, HV_VSS_FAIL, "unknown question");
 	}
 }
 
 /* For the program --------------------------------------------------------- */
 
-struct vss_db *vss_db_new(struct vss_agent *a, const struct vss_db_backend *b,
-			  void *be)
+int vss_db_start(struct vss_agent *a, const struct vss_db_backend *b, void *be)
 {
 	struct vss_db *d = calloc(1, sizeof(*d));
 
-	if (!d)
-		return NULL;
+	if (!d) {
+		log_err("out of memory");
+		return -ENOMEM;
+	}
 	d->a = a;
 	d->b = b;
 	d->be = be;
 	loop_timer_init(&d->timer, a->loop, on_timer, d);
-	return d;
+	a->db = d;
+	return 0;
 }
 
-void vss_db_free(struct vss_db *d)
+void vss_db_stop(struct vss_agent *a)
 {
-	if (!d)
-		return;
-	close_session(d);
-	free(d);
+	if (a->db)
+		close_session(a->db);
+	free(a->db);
+	a->db = NULL;
 }
 
-void vss_db_release(struct vss_db *d)
+void vss_db_release(struct vss_agent *a)
 {
 	const struct hv_vss_record q = { .opt = HV_VSS_ABORT };
 
-	if (d->state != DOWN)
-		end(d, &q);
+	if (a->db->state != DOWN)
+		end(a->db, &q);
 }
 
-bool vss_db_busy(const struct vss_db *d)
+bool vss_db_busy(struct vss_agent *a)
 {
-	return d->state != DOWN;
+	return a->db->state != DOWN;
 }
 
-json_t *vss_db_status(const struct vss_db *d)
+json_t *vss_db_status(struct vss_agent *a)
 {
+	const struct vss_db *d = a->db;
+
 	return json_pack("{s:s, s:s, s:I}", "server", d->b->server, "state",
 			 state_names[d->state], "held_times",
 			 (json_int_t)d->held_times);

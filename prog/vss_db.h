@@ -47,14 +47,15 @@ struct vss_db_backend {
 	int (*judge)(void *be, unsigned opt, char why[128]);
 };
 
-struct vss_db;
+/* Begin, on the agent's loop; be is handed to the backend's calls. 0, or
+ * -ENOMEM, logged. */
+int vss_db_start(struct vss_agent *a, const struct vss_db_backend *b, void *be);
 
-struct vss_db *vss_db_new(struct vss_agent *a, const struct vss_db_backend *b,
-			  void *be);
-void vss_db_free(struct vss_db *d);		/* NULL is fine */
-void vss_db_asked(struct vss_db *d, const struct hv_vss_record *q);
-void vss_db_release(struct vss_db *d);
-bool vss_db_busy(const struct vss_db *d);
-json_t *vss_db_status(const struct vss_db *d);
+/* The other calls of struct vss_agent_def, ready to be its members. */
+void vss_db_asked(struct vss_agent *a, const struct hv_vss_record *q);
+void vss_db_release(struct vss_agent *a);
+bool vss_db_busy(struct vss_agent *a);
+void vss_db_stop(struct vss_agent *a);		/* also when not started */
+json_t *vss_db_status(struct vss_agent *a);
 
 #endif
