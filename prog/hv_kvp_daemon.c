@@ -164,15 +164,12 @@ static int parse_form(struct options *o)
 /* Paths given as options: absolute in the background, where we are in /. */
 static int take_dir(char dst[CONF_PATH_MAX], const char *dir, bool foreground)
 {
-	if (!dir)
-		return 0;
-	if (strlen(dir) >= CONF_PATH_MAX || (!foreground && dir[0] != '/')) {
-		log_err("%s: %s", dir, strlen(dir) >= CONF_PATH_MAX ?
+	int err = conf_take_path(dst, dir, !foreground);
+
+	if (err < 0)
+		log_err("%s: %s", dir, err == -ENAMETOOLONG ?
 			"too long" : "must be an absolute path");
-		return -EINVAL;
-	}
-	strcpy(dst, dir);
-	return 0;
+	return err;
 }
 
 /* Everything that the operator can get wrong. */

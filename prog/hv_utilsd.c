@@ -220,16 +220,13 @@ static void stop(struct utilsd *u)
 static int take_path(char dst[CONF_PATH_MAX], const char *path,
 		     bool foreground)
 {
-	if (!path)
-		return 0;
-	if (strlen(path) >= CONF_PATH_MAX || (!foreground && path[0] != '/')) {
+	int err = conf_take_path(dst, path, !foreground);
+
+	if (err < 0)
 		fprintf(stderr, "hv_utilsd: %s: %s\n", path,
-			strlen(path) >= CONF_PATH_MAX ?
-			"too long for a socket" : "must be an absolute path");
-		return -EINVAL;
-	}
-	strcpy(dst, path);
-	return 0;
+			err == -ENAMETOOLONG ? "too long for a socket" :
+			"must be an absolute path");
+	return err;
 }
 
 /* Settings: the file, then what the command line says. 0 or an exit code. */

@@ -81,11 +81,9 @@ static int dispatch(struct hvctl *h, int argc, char **argv)
 
 static int take_dir(char dst[CONF_PATH_MAX], const char *dir)
 {
-	if (dir && strlen(dir) >= CONF_PATH_MAX)
+	if (conf_take_path(dst, dir, false) < 0)
 		return hvctl_fail(HVCTL_USAGE, "%s is too long",
 				  hvctl_quote(dir));
-	if (dir)
-		strcpy(dst, dir);
 	return 0;
 }
 

@@ -440,3 +440,15 @@ int conf_path(char out[CONF_PATH_MAX], const char *dir, const char *name)
 
 	return n >= CONF_PATH_MAX ? -ENAMETOOLONG : 0;
 }
+
+int conf_take_path(char dst[CONF_PATH_MAX], const char *path, bool absolute)
+{
+	if (!path)
+		return 0;
+	if (strlen(path) >= CONF_PATH_MAX)
+		return -ENAMETOOLONG;
+	if (absolute && path[0] != '/')
+		return -EINVAL;
+	strcpy(dst, path);
+	return 0;
+}

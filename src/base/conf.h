@@ -88,4 +88,9 @@ int conf_load(struct conf *c, const char *path, char *err, size_t err_cap);
 /* dir/name into out; -ENAMETOOLONG when it does not fit in a socket address. */
 int conf_path(char out[CONF_PATH_MAX], const char *dir, const char *name);
 
+/* A path of the command line, if there is one (NULL leaves dst alone), in place
+ * of a setting. absolute: it has to be, as for who goes to the background and
+ * is in / then. 0; -ENAMETOOLONG; -EINVAL not absolute. */
+int conf_take_path(char dst[CONF_PATH_MAX], const char *path, bool absolute);
+
 #endif
